@@ -1,0 +1,107 @@
+/**
+ * `Blockchain`, in two halves. `TransactionCodec` is pure: parties use it to judge bytes alone and clients to
+ * derive addresses. `Blockchain` talks to nodes and belongs to the coordinator.
+ */
+import type { Curve, Scheme } from '../../schema/contracts/key.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type {
+  BroadcastOutcome,
+  SignedTransaction,
+  TransactionStatus,
+  UnsignedTransaction,
+} from '../../schema/contracts/transaction.ts';
+
+/**
+ * Everything a transaction does. A party signs only when it can account for each entry; whatever a codec cannot
+ * name is `other`, which is refused. Amounts in the asset's smallest unit.
+ */
+export type TransactionEffect =
+  | { readonly kind: 'pay'; readonly destination: string; readonly asset: string; readonly amount: bigint }
+  /** An output to the wallet's own script. */
+  | { readonly kind: 'change'; readonly address: string; readonly amount: bigint }
+  /** Solana: AdvanceNonceAccount as first instruction. */
+  | { readonly kind: 'advance-nonce'; readonly account: string; readonly authority: string; readonly value: string }
+  | { readonly kind: 'other'; readonly description: string };
+
+export type DecodedTransaction = {
+  readonly network: string;
+  /** The wallet that pays: its address. */
+  readonly from: string;
+  readonly effects: readonly TransactionEffect[];
+  /** The most that miners or validators can take, in the fee asset's smallest unit. */
+  readonly fee: bigint;
+  /**
+   * What it consumes: `bitcoin:<txid>:<vout>`, `solana:<nonce account>:<value hex>`, `ethereum:<address>:<nonce>`.
+   * Two transactions of one wallet exclude each other on chain exactly when they share an entry.
+   */
+  readonly conflictKeys: readonly string[];
+};
+
+export interface TransactionCodec {
+  readonly network: string;
+  readonly family: 'bitcoin' | 'solana' | 'ethereum';
+  readonly curve: Curve;
+  readonly scheme: Scheme;
+  /** The address of a chain-visible public key. Throws `InvalidInput` (`publicKey`). */
+  address(publicKey: Uint8Array): string;
+  /** Throws `InvalidInput` (`destination`) for a malformed address or one of another network. */
+  checkAddress(address: string): void;
+  /**
+   * Decodes for the wallet with this public key. Throws `TransactionMalformed`, `ChainMismatch`, `NonceUnproven`;
+   * refuses ambiguous encodings (trailing bytes, unknown PSBT fields that change meaning, other sighash types, lookup tables).
+   */
+  decode(unsigned: UnsignedTransaction, publicKey: Uint8Array): DecodedTransaction;
+  /** What is to be signed, in order: one per signature, computed from the bytes alone. */
+  messages(unsigned: UnsignedTransaction, publicKey: Uint8Array): readonly Uint8Array[];
+  /** Puts signatures in (in `messages` order), verifies each, serialises. Throws `SignatureInvalid`. */
+  attach(unsigned: UnsignedTransaction, publicKey: Uint8Array, signatures: readonly Uint8Array[]): SignedTransaction;
+}
+
+/** A resource that a transfer holds while it runs; the ledger stores it beside the events. */
+export type LeaseRequest = {
+  /** Globally unique, e.g. `bitcoin:<network>:<txid>:<vout>`, `solana:<network>:<nonce account>`. */
+  readonly resource: string;
+  readonly detail: Readonly<Record<string, string>>;
+};
+
+export type BuildResult = {
+  readonly unsigned: UnsignedTransaction;
+  readonly fee: bigint;
+  readonly leases: readonly LeaseRequest[];
+};
+
+/** Lends leases inside the building transaction: returns false when another transfer holds the resource. */
+export interface Leaser {
+  tryTake(resource: string, detail: Readonly<Record<string, string>>): Promise<boolean>;
+  /** What this transfer holds already (a repeat). */
+  readonly held: readonly LeaseRequest[];
+}
+
+export interface Blockchain {
+  readonly codec: TransactionCodec;
+  /** Blocks after which a transaction is final here. */
+  readonly finality: number;
+  /** Spendable balance as the chain shows it, leases not counted. `ChainUnavailable` when nobody answers. */
+  balance(address: string, asset: string): Promise<bigint>;
+  /** Takes what it needs through `leaser`, estimates the fee within `intent.feeCap` (`FeeAboveCap`), builds. `LeaseUnavailable`, `InsufficientFunds`. */
+  build(intent: TransferIntent, key: KeyDescriptor, leaser: Leaser): Promise<BuildResult>;
+  /** A transaction that conflicts with each of `released` and pays only the wallet; fee at most `feeCap`. */
+  buildVoid(key: KeyDescriptor, released: readonly UnsignedTransaction[], feeCap: bigint): Promise<BuildResult>;
+  broadcast(signed: SignedTransaction): Promise<BroadcastOutcome>;
+  /** Looks an id up; `conflictKeys` lets it see that another transaction took the input or nonce. */
+  lookup(id: string, unsigned: UnsignedTransaction, publicKey: Uint8Array): Promise<TransactionStatus>;
+  /** Set-up of a new wallet: nonce accounts paid by the sponsor, script watched. Idempotent. */
+  provision(key: KeyDescriptor): Promise<void>;
+  /** Id of the tip, for `doctor`. */
+  tip(): Promise<{ height: number; id: string }>;
+}
+
+export interface Chains {
+  get(network: string): Blockchain;
+  list(): readonly Blockchain[];
+}
+export interface Codecs {
+  get(network: string): TransactionCodec;
+  list(): readonly TransactionCodec[];
+}

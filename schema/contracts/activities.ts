@@ -1,0 +1,141 @@
+/**
+ * The activities as their callers see them. Workflows import these types only; `create…Activities(deps)` in
+ * `activities/` implements them. Every one is idempotent: a repeat with the same input gives the same answer or
+ * finds the work done.
+ */
+import type { SignedApproval } from './approval.ts';
+import type { TransferIntent } from './intent.ts';
+import type { GenerateKeyRequest, KeyDescriptor, ProtocolId, SignedCertificate } from './key.ts';
+import type {
+  AbortAnswer,
+  AbortRequest,
+  ActivateAnswer,
+  ActivateRequest,
+  DestroyAnswer,
+  DestroyRequest,
+  Envelope,
+  PartyHealth,
+  PrepareRequest,
+  RoundAnswer,
+  RoundRequest,
+  SignedPolicyReceipt,
+  SignedPrepareAnswer,
+} from './party.ts';
+import type { SignedPolicy } from './policy.ts';
+import type { PartyId, RequestId, WalletId } from './primitives.ts';
+import type { FailureInfo, TransferPhase } from './saga.ts';
+import type { BroadcastOutcome, SignedTransaction, TransactionStatus, UnsignedTransaction } from './transaction.ts';
+
+export interface PartyActivities {
+  prepare(request: PrepareRequest): Promise<SignedPrepareAnswer>;
+  round(request: RoundRequest): Promise<RoundAnswer>;
+  abort(request: AbortRequest): Promise<AbortAnswer>;
+  activate(request: ActivateRequest): Promise<ActivateAnswer>;
+  destroy(request: DestroyRequest): Promise<DestroyAnswer>;
+  receivePolicy(delivery: { signed: SignedPolicy }): Promise<SignedPolicyReceipt>;
+  health(): Promise<PartyHealth>;
+}
+
+/** How a party did in one step; the ledger keeps it for routing and reputation. */
+export type PartyReport = {
+  readonly party: PartyId;
+  readonly ok: boolean;
+  readonly step: string;
+  readonly code?: string;
+  readonly milliseconds?: number;
+};
+
+export type Reservation = {
+  readonly key: KeyDescriptor;
+  readonly policy: SignedPolicy;
+  readonly policyHash: string;
+  /** Rounds of a signing by this protocol; the last one is the pivot. */
+  readonly signRounds: number;
+  /** The wallet's parties, best first, by health and reputation. */
+  readonly ranking: readonly PartyId[];
+  /** Set when an earlier run of this workflow came further (a reset): the saga goes on from there. */
+  readonly pivotPassed: boolean;
+};
+
+export interface LedgerActivities {
+  /** Wallet active, spend limit and balance reserved, `TransferInitiated` appended. Undo: `release`. */
+  reserve(input: { intent: TransferIntent; intentDigest: string; workflowId: string }): Promise<Reservation>;
+  release(input: { requestId: RequestId; reason: string }): Promise<void>;
+  recordDecision(input: { requestId: RequestId; signed: SignedApproval }): Promise<void>;
+  /** Appends `PivotPassed`, excluding a lease release in one transaction. Fails `PivotRefused` when the lease is gone. */
+  passPivot(input: {
+    requestId: RequestId;
+    attempt: string;
+    purpose: 'payment' | 'void';
+    reports: readonly PartyReport[];
+  }): Promise<void>;
+  /** Failure metadata of parties, for reputation and routing; also answers with a fresh ranking. */
+  reportParties(input: { walletId: WalletId; reports: readonly PartyReport[] }): Promise<{ ranking: readonly PartyId[] }>;
+  settle(input: { requestId: RequestId; transactionId: string; confirmations: number }): Promise<void>;
+  /** Ends the transfer as failed, after its undos. */
+  fail(input: { requestId: RequestId; failure: FailureInfo; voidTransactionId?: string }): Promise<void>;
+  recordPhase(input: { requestId: RequestId; phase: TransferPhase; reason?: string }): Promise<void>;
+  recordUndo(input: {
+    requestId: RequestId;
+    step: string;
+    outcome: 'done' | 'owed' | 'delivered';
+    party?: PartyId;
+    reason?: string;
+  }): Promise<void>;
+
+  /** Key generation: claims the wallet id for this request. Undo: `failKey`. */
+  reserveKey(input: { request: GenerateKeyRequest; workflowId: string }): Promise<{
+    protocol: ProtocolId;
+    policyHash: string;
+    keygenRounds: number;
+  }>;
+  /** All n certificates are checked against the pinned directory and agree; the wallet is `Certified`. The pivot of key generation. */
+  certifyKey(input: {
+    requestId: RequestId;
+    key: KeyDescriptor;
+    certificates: readonly SignedCertificate[];
+  }): Promise<void>;
+  /** t activations are in: the wallet is `Active`. */
+  activateWallet(input: { requestId: RequestId; activated: readonly PartyId[] }): Promise<void>;
+  recordActivation(input: { requestId: RequestId; party: PartyId }): Promise<void>;
+  failKey(input: { requestId: RequestId; failure: FailureInfo }): Promise<void>;
+}
+
+export type Built = {
+  readonly unsigned: UnsignedTransaction;
+  readonly fee: string;
+  readonly ranking: readonly PartyId[];
+  /** Bytes of an earlier run that were signed already: nothing is signed again, they are sent. */
+  readonly signed?: SignedTransaction;
+};
+
+export interface ChainActivities {
+  /** Leases nonce / UTXOs and builds the payment; a repeat gives the same lease and, once the pivot has passed, the same bytes. Undo: `releaseLease`. */
+  build(input: { intent: TransferIntent }): Promise<Built>;
+  /** Refuses with `PivotPassed` once the pivot stands in the ledger. */
+  releaseLease(input: { requestId: RequestId }): Promise<void>;
+  /** The transaction that conflicts with every released one of the line and pays only the wallet itself. */
+  buildVoid(input: { intent: TransferIntent }): Promise<Built>;
+  /** Combines the shares, verifies against the public key, stores bytes and id. Culprits are named in a `ProtocolFault`. */
+  attach(input: {
+    requestId: RequestId;
+    purpose: 'payment' | 'void';
+    attempt: string;
+    unsigned: UnsignedTransaction;
+    signers: readonly PartyId[];
+    /** Envelopes of every round, in order. */
+    rounds: readonly (readonly Envelope[])[];
+  }): Promise<SignedTransaction>;
+  /** Sends the stored bytes, never others. `rejected` is an answer, not an error. */
+  broadcast(input: { requestId: RequestId; purpose: 'payment' | 'void' }): Promise<BroadcastOutcome>;
+  /** Waits (heartbeating) until the payment or its void is final; resends when it vanished. */
+  confirm(input: {
+    requestId: RequestId;
+    transactionIds: readonly string[];
+    /** Returns early as soon as this many confirmations are there; the saga calls again for the next. */
+    untilConfirmations: number;
+  }): Promise<{ id: string; status: TransactionStatus }>;
+  /** Chain set-up of a new wallet by the operator's sponsor (Solana nonce accounts; Bitcoin: watch the script). */
+  provision(input: { key: KeyDescriptor }): Promise<void>;
+}
+

@@ -1,0 +1,93 @@
+/**
+ * Domain events, append-only. Types are versioned by suffix; a stored event never changes its shape.
+ * Streams: `transfer-<requestId>`, `wallet-<walletId>`, `key-<keyId>`, `policy-<policyId>`.
+ */
+import * as z from 'zod';
+import { SignedApproval } from './approval.ts';
+import { TransferIntent } from './intent.ts';
+import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from './key.ts';
+import { SignedPolicy } from './policy.ts';
+import { AttemptId, Decimal, Hex32, PartyId, RequestId, WalletId } from './primitives.ts';
+import { FailureInfo } from './saga.ts';
+import { BroadcastOutcome, SignedTransaction, UnsignedTransaction } from './transaction.ts';
+
+const purpose = z.enum(['payment', 'void']);
+const transfer = { requestId: RequestId };
+
+/** type → data. The `v1` suffix is part of the type name on the wire (`keysaga.transfer.initiated.v1`). */
+export const EVENTS = {
+  'keysaga.transfer.initiated.v1': z.strictObject({
+    ...transfer,
+    workflowId: z.string(),
+    intent: TransferIntent,
+    intentDigest: Hex32,
+    policyHash: Hex32,
+  }),
+  'keysaga.transfer.decision-recorded.v1': z.strictObject({ ...transfer, signed: SignedApproval }),
+  'keysaga.transfer.transaction-built.v1': z.strictObject({
+    ...transfer,
+    purpose,
+    unsigned: UnsignedTransaction,
+    fee: Decimal,
+    leases: z.array(z.string()),
+  }),
+  'keysaga.transfer.pivot-passed.v1': z.strictObject({ ...transfer, purpose, attempt: AttemptId }),
+  'keysaga.transfer.transaction-signed.v1': z.strictObject({
+    ...transfer,
+    purpose,
+    attempt: AttemptId,
+    signers: z.array(PartyId),
+    signed: SignedTransaction,
+  }),
+  'keysaga.transfer.broadcast.v1': z.strictObject({ ...transfer, purpose, id: z.string(), outcome: BroadcastOutcome }),
+  'keysaga.transfer.confirmed.v1': z.strictObject({ ...transfer, purpose, id: z.string(), confirmations: z.int() }),
+  'keysaga.transfer.phase-changed.v1': z.strictObject({ ...transfer, phase: z.string(), reason: z.string().exactOptional() }),
+  'keysaga.transfer.lease-released.v1': z.strictObject({ ...transfer, leases: z.array(z.string()) }),
+  'keysaga.transfer.undo-recorded.v1': z.strictObject({
+    ...transfer,
+    step: z.string(),
+    outcome: z.enum(['done', 'owed', 'delivered']),
+    party: PartyId.exactOptional(),
+    reason: z.string().exactOptional(),
+  }),
+  'keysaga.transfer.completed.v1': z.strictObject({ ...transfer, transactionId: z.string(), confirmations: z.int() }),
+  'keysaga.transfer.failed.v1': z.strictObject({
+    ...transfer,
+    failure: FailureInfo,
+    voidTransactionId: z.string().exactOptional(),
+  }),
+  'keysaga.wallet.activated.v1': z.strictObject({ walletId: WalletId, key: KeyDescriptor }),
+  'keysaga.wallet.funds-reserved.v1': z.strictObject({
+    walletId: WalletId,
+    requestId: RequestId,
+    asset: z.string(),
+    amount: Decimal,
+    feeCap: Decimal,
+    at: z.string(),
+  }),
+  'keysaga.wallet.funds-released.v1': z.strictObject({ walletId: WalletId, requestId: RequestId, reason: z.string() }),
+  'keysaga.wallet.funds-spent.v1': z.strictObject({
+    walletId: WalletId,
+    requestId: RequestId,
+    transactionId: z.string(),
+    at: z.string(),
+  }),
+  'keysaga.key.requested.v1': z.strictObject({ request: GenerateKeyRequest, workflowId: z.string(), protocol: z.string(), policyHash: Hex32 }),
+  'keysaga.key.certified.v1': z.strictObject({ key: KeyDescriptor, certificates: z.array(SignedCertificate) }),
+  'keysaga.key.generated.v1': z.strictObject({ key: KeyDescriptor, activated: z.array(PartyId) }),
+  'keysaga.key.party-activated.v1': z.strictObject({ keyId: WalletId, party: PartyId }),
+  'keysaga.key.failed.v1': z.strictObject({ requestId: RequestId, failure: FailureInfo }),
+  'keysaga.policy.adopted.v1': z.strictObject({ signed: SignedPolicy, policyHash: Hex32 }),
+} as const;
+
+export type EventType = keyof typeof EVENTS;
+export type EventData<T extends EventType> = z.infer<(typeof EVENTS)[T]>;
+/** An event as a command decides it; the store adds stream, version, position and time. */
+export type DomainEvent = { [T in EventType]: { readonly type: T; readonly data: EventData<T> } }[EventType];
+
+export const streams = {
+  transfer: (id: RequestId) => `transfer-${id}`,
+  wallet: (id: WalletId) => `wallet-${id}`,
+  key: (id: string) => `key-${id}`,
+  policy: (id: string) => `policy-${id}`,
+} as const;

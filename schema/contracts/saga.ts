@@ -1,0 +1,150 @@
+/** What the sagas take, tell and answer: inputs, the status query, the approve/reject update. */
+import * as z from 'zod';
+import { SignedApproval } from './approval.ts';
+import { TransferIntent } from './intent.ts';
+import { GenerateKeyRequest } from './key.ts';
+import { AttemptId, Hex32, IsoTime, PartyId } from './primitives.ts';
+
+/** R7's states plus the waits a person sees. */
+export const TransferPhase = z.enum([
+  'Initiated',
+  'AwaitingApprovals',
+  'Preparing',
+  'Signing',
+  'Broadcasting',
+  'Confirming',
+  'Voiding',
+  'Completed',
+  'Compensating',
+  'Failed',
+]);
+export type TransferPhase = z.infer<typeof TransferPhase>;
+
+/**
+ * Time limits in seconds, all optional; the defaults stand in `core/transfer/limits.ts`.
+ * `waitForParties`: how long a saga below threshold waits before its pivot until it compensates.
+ */
+export const SagaLimits = z.strictObject({
+  waitForParties: z.int().min(1).max(604_800).exactOptional(),
+  prepare: z.int().min(1).max(600).exactOptional(),
+  round: z.int().min(1).max(600).exactOptional(),
+});
+export type SagaLimits = z.infer<typeof SagaLimits>;
+
+export const TransferInput = z.strictObject({
+  intent: TransferIntent,
+  intentDigest: Hex32,
+  limits: SagaLimits.exactOptional(),
+});
+export type TransferInput = z.infer<typeof TransferInput>;
+
+export const GenerateKeyInput = z.strictObject({
+  request: GenerateKeyRequest,
+  limits: SagaLimits.exactOptional(),
+});
+export type GenerateKeyInput = z.infer<typeof GenerateKeyInput>;
+
+/** Failure as it stands on the board, in results and in the ledger. */
+export const FailureInfo = z.strictObject({
+  code: z.string(),
+  message: z.string(),
+  party: PartyId.exactOptional(),
+  field: z.string().exactOptional(),
+  at: IsoTime,
+});
+export type FailureInfo = z.infer<typeof FailureInfo>;
+
+/** One undo as the board shows it. `owed`: a party did not take it in its limit; it is delivered on its return. */
+export const UndoStatus = z.strictObject({
+  step: z.string(),
+  state: z.enum(['registered', 'running', 'done', 'owed', 'not-needed']),
+  tries: z.int(),
+  lastError: z.string().exactOptional(),
+});
+export type UndoStatus = z.infer<typeof UndoStatus>;
+
+export const PartyProgress = z.strictObject({
+  party: PartyId,
+  /** Per step `prepare`, `round 1` …: waiting, done, failed. */
+  steps: z.array(z.strictObject({ name: z.string(), state: z.enum(['waiting', 'done', 'failed']) })),
+});
+export type PartyProgress = z.infer<typeof PartyProgress>;
+
+/** Answer of the `status` query. */
+export const TransferStatus = z.strictObject({
+  phase: TransferPhase,
+  intent: TransferIntent,
+  intentDigest: Hex32,
+  quorum: z.int(),
+  approvals: z.array(SignedApproval),
+  missing: z.array(z.string()),
+  /** Signals that could not be counted, newest last, at most ten. */
+  refusedMessages: z.array(z.strictObject({ at: IsoTime, code: z.string(), message: z.string() })),
+  attempt: AttemptId.exactOptional(),
+  attempts: z.int(),
+  parties: z.array(PartyProgress),
+  waitingFor: z.string(),
+  pivotPassed: z.boolean(),
+  transactionId: z.string().exactOptional(),
+  voidTransactionId: z.string().exactOptional(),
+  confirmations: z.int(),
+  cancelRequested: z.boolean(),
+  undos: z.array(UndoStatus),
+  failure: FailureInfo.exactOptional(),
+  /** Milliseconds spent in each phase that has ended. */
+  phasesMs: z.record(z.string(), z.int()),
+});
+export type TransferStatus = z.infer<typeof TransferStatus>;
+
+/** Result of a transfer workflow that completed. A failed or voided one fails the workflow with the typed code. */
+export const TransferResult = z.strictObject({
+  transactionId: z.string(),
+  confirmations: z.int(),
+  phasesMs: z.record(z.string(), z.int()),
+});
+export type TransferResult = z.infer<typeof TransferResult>;
+
+export const KeygenPhase = z.enum([
+  'Reserving',
+  'Preparing',
+  'Rounds',
+  'Certifying',
+  'Activating',
+  'Provisioning',
+  'Active',
+  'Compensating',
+  'Failed',
+]);
+export type KeygenPhase = z.infer<typeof KeygenPhase>;
+
+export const KeygenStatus = z.strictObject({
+  phase: KeygenPhase,
+  request: GenerateKeyRequest,
+  attempt: AttemptId.exactOptional(),
+  parties: z.array(PartyProgress),
+  certificates: z.int(),
+  activated: z.array(PartyId),
+  waitingFor: z.string(),
+  address: z.string().exactOptional(),
+  undos: z.array(UndoStatus),
+  failure: FailureInfo.exactOptional(),
+  phasesMs: z.record(z.string(), z.int()),
+});
+export type KeygenStatus = z.infer<typeof KeygenStatus>;
+
+/** The `approve`/`reject` update's answer. */
+export const ApprovalReceipt = z.strictObject({
+  approved: z.int(),
+  quorum: z.int(),
+  missing: z.array(z.string()),
+  phase: TransferPhase,
+});
+export type ApprovalReceipt = z.infer<typeof ApprovalReceipt>;
+
+/** Answer of the `cancelTransfer` update: `void` says that a conflicting transaction is under way and is waited for. */
+export const CancelReceipt = z.strictObject({
+  accepted: z.boolean(),
+  path: z.enum(['compensate', 'void', 'too-late']),
+  message: z.string(),
+});
+export type CancelReceipt = z.infer<typeof CancelReceipt>;

@@ -1,0 +1,58 @@
+/** Names that clients, workers and the UI share: queues, workflow ids, search attributes. Nothing is named twice. */
+import { KeysagaError } from './errors.ts';
+import { PartyId, RequestId } from './primitives.ts';
+
+export const NAMESPACE = 'keysaga';
+export const TASK_QUEUES = { sagas: 'sagas', ledger: 'ledger', chain: 'chain' } as const;
+/** Queue of one party's activities. */
+export const partyQueue = (party: PartyId): string => `party-${party}`;
+
+/** Workflow types, as registered. */
+export const WORKFLOWS = {
+  transfer: 'transfer',
+  generateKey: 'generateKey',
+  deliverUndo: 'deliverUndo',
+} as const;
+
+const builders = {
+  transfer: (requestId: RequestId) => `transfer/${requestId}`,
+  keygen: (requestId: RequestId) => `keygen/${requestId}`,
+  undo: (requestId: RequestId, party: PartyId, attempt: string) => `undo/${requestId}/${party}/${attempt}`,
+};
+/** Workflow ids come from request ids: the same request is the same workflow. */
+export const workflowId = builders;
+
+export type ParsedWorkflowId =
+  | { readonly kind: 'transfer' | 'keygen'; readonly requestId: RequestId }
+  | { readonly kind: 'undo'; readonly requestId: RequestId; readonly party: PartyId; readonly attempt: string };
+
+/** Inverse of the builders. Throws `InvalidInput` (field `workflowId`). */
+export function parseWorkflowId(id: string): ParsedWorkflowId {
+  const [kind, request, party, attempt, ...rest] = id.split('/');
+  const requestId = RequestId.safeParse(request);
+  if (requestId.success && rest.length === 0) {
+    if ((kind === 'transfer' || kind === 'keygen') && party === undefined)
+      return { kind, requestId: requestId.data };
+    const partyId = PartyId.safeParse(party);
+    if (kind === 'undo' && partyId.success && attempt !== undefined)
+      return { kind, requestId: requestId.data, party: partyId.data, attempt };
+  }
+  throw new KeysagaError('InvalidInput', `Not a keysaga workflow id: ${id.slice(0, 100)}`, { field: 'workflowId' });
+}
+
+/** Search attributes; values stay plaintext in Temporal, so ids and phases only. `KeysagaApprover` lists whom a transfer waits for. */
+export const SEARCH_ATTRIBUTES = {
+  KeysagaWallet: 'Keyword',
+  KeysagaChain: 'Keyword',
+  KeysagaPhase: 'Keyword',
+  KeysagaProtocol: 'Keyword',
+  KeysagaApprover: 'KeywordList',
+} as const;
+
+/** Messages of the transfer saga. `approve` and `reject` exist as signal (operators, CLI) and as update (SDK). */
+export const MESSAGES = {
+  approve: 'approve',
+  reject: 'reject',
+  cancel: 'cancelTransfer',
+  status: 'status',
+} as const;
