@@ -103,6 +103,14 @@ module.exports = {
       from: { path: inside(['core', 'schema/contracts', 'workflows']) },
       to: { dependencyTypes: ['core'] },
     },
+    {
+      name: 'no-builtins-in-the-failure-converter',
+      comment:
+        'The failure converter is bundled into the workflow sandbox, though it lives in wire.',
+      severity: 'error',
+      from: { path: '^wire/.*failure' },
+      to: { dependencyTypes: ['core'] },
+    },
     npmRule('npm-core', 'core', purePackages),
     npmRule('npm-contracts', 'schema/contracts', [
       ...purePackages,

@@ -6,12 +6,11 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import type { VerifySignature } from './ports/envelope-crypto.ts';
 import { type SignedType, signedBytes } from '../schema/contracts/canonical.ts';
 
 export { bytesToHex, hexToBytes };
-
-/** Verifies Ed25519; 32-byte key, any message, 64-byte signature. False for anything malformed. */
-export type VerifySignature = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
+export type { VerifySignature };
 
 /** The pure verifier; servers may pass a faster native one with the same answers. */
 export const verifyEd25519: VerifySignature = (publicKey, message, signature) => {

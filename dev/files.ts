@@ -1,6 +1,14 @@
 /** Files that survive a crash half-way, and are readable by their owner only. */
 import { randomBytes } from 'node:crypto';
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 
 /** Writes beside the target, fsyncs and renames: a reader sees the old content or the new, never a part. Mode 0600. */
 export function writeAtomic(path: string, content: string | Uint8Array, mode = 0o600): void {

@@ -2,7 +2,15 @@
 export interface ProgressEvent {
   /** A part (`temporal`, `postgres`, `bitcoin`, `solana`) or a process started with `startNode`. */
   readonly part: string;
-  readonly phase: 'install' | 'start' | 'ready' | 'external' | 'stop' | 'stopped' | 'exited' | 'warning';
+  readonly phase:
+    | 'install'
+    | 'start'
+    | 'ready'
+    | 'external'
+    | 'stop'
+    | 'stopped'
+    | 'exited'
+    | 'warning';
   /** One line for people. */
   readonly message: string;
   /** Milliseconds that the finished step took. */

@@ -55,7 +55,10 @@ function tryLock(path: string): (() => void) | { holder: Holder | undefined } {
 export async function withLock<T>(
   path: string,
   work: () => Promise<T>,
-  { deadlineMs = 600_000, onWait = () => {} }: { deadlineMs?: number; onWait?: (pid: number) => void } = {},
+  {
+    deadlineMs = 600_000,
+    onWait = () => {},
+  }: { deadlineMs?: number; onWait?: (pid: number) => void } = {},
 ): Promise<T> {
   mkdirSync(dirname(path), { recursive: true });
   const deadline = Date.now() + deadlineMs;
@@ -70,10 +73,14 @@ export async function withLock<T>(
       }
     }
     if (Date.now() >= deadline) {
-      throw new KeysagaError('PartFailed', `another process (${outcome.holder?.pid}) holds ${path}`, {
-        path,
-        ...(outcome.holder ? { holder: outcome.holder.pid } : {}),
-      });
+      throw new KeysagaError(
+        'PartFailed',
+        `another process (${outcome.holder?.pid}) holds ${path}`,
+        {
+          path,
+          ...(outcome.holder ? { holder: outcome.holder.pid } : {}),
+        },
+      );
     }
     if (!announced && outcome.holder) {
       announced = true;

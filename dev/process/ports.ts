@@ -32,6 +32,11 @@ export async function freePort(preferred = 0): Promise<number> {
   throw new KeysagaError('PartFailed', 'no free TCP port on 127.0.0.1', { field: 'port' });
 }
 
+/** The stack that had them is down: they may be handed out again at once. */
+export const releasePorts = (...ports: readonly number[]): void => {
+  for (const port of ports) recent.delete(port);
+};
+
 /** Does something accept connections there? */
 export const accepts = (port: number, host = '127.0.0.1', timeoutMs = 1000): Promise<boolean> =>
   new Promise((resolve) => {

@@ -130,6 +130,7 @@ const offences = [
   ['core/a1.ts', `import 'node:fs';`, 'no-builtins-in-the-sandbox'],
   ['workflows/a2.ts', `import { readFileSync } from 'fs';`, 'no-builtins-in-the-sandbox'],
   ['schema/contracts/a3.ts', `import 'node:crypto';`, 'no-builtins-in-the-sandbox'],
+  ['wire/failure-a17.ts', `import 'node:crypto';`, 'no-builtins-in-the-failure-converter'],
   ['core/a4.ts', `import 'postgres';`, 'npm-core'],
   ['core/a5.ts', `import '@solana/web3.js';`, 'npm-core'],
   ['schema/contracts/a6.ts', `import 'viem';`, 'npm-contracts'],

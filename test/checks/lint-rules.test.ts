@@ -136,14 +136,15 @@ describe('lint rules', () => {
   let report: Report;
   beforeAll(async () => {
     const files = Object.fromEntries(offences.map(([file, source]) => [file, source]));
-    tree = scratchTree({ ...clean, ...files, '.gitignore': '' }, [
+    tree = scratchTree({ ...clean, ...files }, [
+      '.gitignore',
       'biome.json',
       'tsconfig.json',
       'test/checks/rules',
     ]);
     const result = await run(
       'node',
-      [biome, 'ci', '--reporter=json', '--max-diagnostics=none', '.'],
+      [biome, 'ci', '--colors=off', '--reporter=json', '--max-diagnostics=none', '.'],
       tree.path,
     );
     expect(result.code).not.toBe(0);
@@ -165,12 +166,13 @@ describe('lint rules', () => {
   });
 
   it('fail CI on a floating promise alone', async () => {
-    const alone = scratchTree({ 'storage/floating.ts': floating, '.gitignore': '' }, [
+    const alone = scratchTree({ 'storage/floating.ts': floating }, [
+      '.gitignore',
       'biome.json',
       'test/checks/rules',
     ]);
     try {
-      const result = await run('node', [biome, 'ci', 'storage'], alone.path);
+      const result = await run('node', [biome, 'ci', '--colors=off', 'storage'], alone.path);
       expect(result.stdout + result.stderr).toContain('noFloatingPromises');
       expect(result.stdout + result.stderr).toContain('Found 1 error');
       expect(result.code).not.toBe(0);
@@ -214,9 +216,41 @@ describe('type rules', () => {
   });
 });
 
+describe('knip', () => {
+  it('refuses an unused file, export and package', async () => {
+    const tree = scratchTree(
+      {
+        'package.json': JSON.stringify({
+          name: 'f',
+          type: 'module',
+          dependencies: { zod: '1.0.0' },
+        }),
+        'client/index.ts': `import { used } from '../core/a.ts';\n\nexport const x = used;\n`,
+        'core/a.ts': `export const used = 1;\nexport const forgotten = 2;\n`,
+        'core/orphan.ts': `export const orphan = 1;\n`,
+      },
+      ['knip.json', 'tsconfig.json', 'node_modules'],
+    );
+    try {
+      const knip = `${repoRoot}/node_modules/knip/bin/knip.js`;
+      const result = await run('node', [knip, '--no-progress'], tree.path);
+      expect(result.stdout).toMatch(/Unused files \(1\)\s+core\/orphan\.ts/);
+      expect(result.stdout).toMatch(/Unused exports \(1\)\s+forgotten/);
+      expect(result.stdout).toMatch(/Unused dependencies \(1\)\s+zod/);
+      expect(result.code).not.toBe(0);
+    } finally {
+      tree.remove();
+    }
+  });
+});
+
 describe('the tree itself', () => {
-  it.each(['check:types', 'check:lint', 'check:unused'])('passes npm run %s', async (script) => {
-    const result = await run('npm', ['run', '--silent', script], repoRoot);
+  it.each([
+    ['check:types', '--pretty', 'false'],
+    ['check:lint', '--colors=off', '--reporter=summary'],
+    ['check:unused', '--no-progress'],
+  ])('passes npm run %s', async (script, ...options) => {
+    const result = await run('npm', ['run', '--silent', script, '--', ...options], repoRoot);
     expect(result.code, result.stdout + result.stderr).toBe(0);
   });
 });

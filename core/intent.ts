@@ -1,0 +1,84 @@
+/** Transfer intents: reading them, their digest, and their words for the people who approve. */
+import { KeysagaError } from '../schema/contracts/errors.ts';
+import { type Anchor, TransferIntent } from '../schema/contracts/intent.ts';
+import { assetName, formatAmount, networkFamily, networkName } from './assets.ts';
+import { parseWith } from './parse.ts';
+import { digestHex } from './signed.ts';
+
+const DAY_MS = 86_400_000;
+/** An intent lives at most 90 days: what nobody acted on for a quarter is asked for anew. */
+export const MAX_INTENT_LIFETIME_MS = 90 * DAY_MS;
+
+const refuse = (field: string, message: string): never => {
+  throw new KeysagaError('InvalidInput', `intent: ${field}: ${message}`, { field });
+};
+
+// Characters that make a screen show something else than what is signed: C0/C1 controls, zero-width and
+// bidirectional formatting (the "Trojan Source" set), line and paragraph separators, byte-order mark, tags.
+const DECEPTIVE =
+  /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
+
+const ANCHOR_FAMILY = {
+  'ethereum-nonce': 'ethereum',
+  'bitcoin-outpoint': 'bitcoin',
+  'solana-nonce': 'solana',
+} as const satisfies Record<Anchor['kind'], string>;
+
+/**
+ * Reads an intent from outside. Beyond the shape: issued before it expires, at most 90 days of life, a memo that
+ * shows as it is signed, an address in plain ASCII, an anchor of the chain's own kind.
+ * Throws `InvalidInput` with `field`. Whether the address is one of the network, its codec judges.
+ */
+export function parseIntent(x: unknown): TransferIntent {
+  const intent = parseWith(TransferIntent, x, 'intent');
+  const issued = Date.parse(intent.issuedAt);
+  const expires = Date.parse(intent.expiresAt);
+  if (expires <= issued) refuse('expiresAt', 'must be later than issuedAt');
+  if (expires - issued > MAX_INTENT_LIFETIME_MS) refuse('expiresAt', 'at most 90 days after issuedAt');
+  if (!/^[\x21-\x7e]+$/.test(intent.destination)) refuse('destination', 'must be printable ASCII');
+  if (intent.memo !== undefined && (!intent.memo.isWellFormed() || DECEPTIVE.test(intent.memo)))
+    refuse('memo', 'has characters that do not show as they are signed');
+  if (intent.anchor !== undefined) {
+    if (ANCHOR_FAMILY[intent.anchor.kind] !== networkFamily(intent.chain))
+      refuse('anchor.kind', 'is not of this chain');
+    if (intent.anchor.kind === 'solana-nonce' && !/^[1-9A-HJ-NP-Za-km-z]+$/.test(intent.anchor.account))
+      refuse('anchor.account', 'must be base58');
+  }
+  return intent;
+}
+
+/** SHA-256 of the intent's signed form (`keysaga/intent/v1`), hex. What approvals name. */
+export const intentDigest = (intent: TransferIntent): string => digestHex('intent', intent);
+
+export type Line = { readonly label: string; readonly value: string };
+
+/** The intent in words, every field that is signed, amounts in coins with the exact smallest-unit figure. */
+export function describeIntent(intent: TransferIntent): Line[] {
+  const lines: Line[] = [
+    { label: 'Request', value: intent.requestId },
+    { label: 'From wallet', value: intent.walletId },
+    { label: 'Network', value: `${networkName(intent.chain)} (${intent.chain})` },
+    { label: 'Asset', value: assetName(intent.chain, intent.asset) },
+    { label: 'Pay to', value: intent.destination },
+    { label: 'Amount', value: formatAmount(intent.chain, intent.asset, intent.amount) },
+    { label: 'Fee at most', value: formatAmount(intent.chain, 'native', intent.feeCap) },
+    { label: 'Issued', value: words(intent.issuedAt) },
+    { label: 'Expires', value: words(intent.expiresAt) },
+  ];
+  if (intent.memo !== undefined) lines.push({ label: 'Memo', value: intent.memo });
+  if (intent.anchor !== undefined) lines.push({ label: 'Anchor', value: describeAnchor(intent.anchor) });
+  return lines;
+}
+
+const words = (iso: string): string => iso.replace('T', ' ').replace(/\.(\d{3})Z$/, '.$1 UTC');
+
+function describeAnchor(anchor: Anchor): string {
+  switch (anchor.kind) {
+    case 'ethereum-nonce':
+      return `account nonce ${anchor.nonce}`;
+    case 'bitcoin-outpoint':
+      return `output ${anchor.txid}:${anchor.vout}`;
+    case 'solana-nonce':
+      return `nonce account ${anchor.account} at value ${anchor.value}`;
+  }
+}

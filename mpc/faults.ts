@@ -1,0 +1,27 @@
+/** The two ways in which a machine refuses: a peer's fault, or a caller's. */
+import { KeysagaError } from '../schema/contracts/errors.ts';
+
+export type FaultDetails = {
+  /** The part of the message that is wrong. */
+  readonly field: string;
+  /** Index of the party proven to have broken the protocol. */
+  readonly culprit?: number;
+  /** Where the evidence fits more than one: the indices among which the culprit is. */
+  readonly suspects?: readonly number[];
+};
+
+/**
+ * `ProtocolFault`, with `culprit` (decimal index) only where this party has the proof; otherwise `suspects`.
+ * Messages name fields and indices, never values.
+ */
+export function protocolFault(message: string, details: FaultDetails): KeysagaError {
+  return new KeysagaError('ProtocolFault', message, {
+    field: details.field,
+    ...(details.culprit === undefined ? {} : { culprit: String(details.culprit) }),
+    ...(details.suspects === undefined ? {} : { suspects: details.suspects.map(String) }),
+  });
+}
+
+/** `InvalidInput`: the parameters of a ceremony make no sense; no peer is to blame. */
+export const invalidInput = (message: string, field: string): KeysagaError =>
+  new KeysagaError('InvalidInput', message, { field });

@@ -1,0 +1,263 @@
+/**
+ * One party's database. It holds sealed bytes, hashes, signed documents and public data; the keys that open the
+ * sealed bytes live in the party's key store, outside PostgreSQL. Times are the party's own clock.
+ */
+import { sql } from 'drizzle-orm';
+import {
+  bigint,
+  bigserial,
+  boolean,
+  customType,
+  index,
+  integer,
+  jsonb,
+  pgTable,
+  primaryKey,
+  text,
+  uniqueIndex,
+  uuid,
+} from 'drizzle-orm/pg-core';
+import type { SignedApproval } from '../contracts/approval.ts';
+import type { KeyDescriptor, SignedCertificate, SignedNever } from '../contracts/key.ts';
+import type {
+  Envelope,
+  KeygenResult,
+  PrepareRequest,
+  SignedHead,
+  SignedPrepareAnswer,
+} from '../contracts/party.ts';
+import type { SignedPolicy } from '../contracts/policy.ts';
+
+const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
+  dataType: () => 'bytea',
+  toDriver: (value) => Buffer.from(value.buffer, value.byteOffset, value.byteLength),
+  fromDriver: (value) => new Uint8Array(value),
+});
+/** timestamptz in the table, milliseconds since the epoch in the program (connections run with TimeZone=UTC). */
+const instant = customType<{ data: number; driverData: string }>({
+  dataType: () => 'timestamp (3) with time zone',
+  toDriver: (milliseconds) => new Date(milliseconds).toISOString(),
+  fromDriver: (value) => Date.parse(value.replace(' ', 'T').replace(/\+00$/, 'Z')),
+});
+const at = (name: string) => instant(name);
+
+/** Shares by ceremony. `certified` and `active` exclude every other ceremony of the same key and epoch. */
+export const shares = pgTable(
+  'shares',
+  {
+    keyId: text('key_id').notNull(),
+    epoch: integer('epoch').notNull(),
+    attempt: uuid('attempt').notNull(),
+    /** certified → active → (revoked); destroyed. */
+    state: text('state').$type<'certified' | 'active' | 'revoked' | 'destroyed'>().notNull(),
+    descriptor: jsonb('descriptor').$type<KeyDescriptor>().notNull(),
+    index: integer('index').notNull(),
+    /** Null once destroyed. */
+    sealed: bytea('sealed'),
+    dataKeyId: text('data_key_id').notNull(),
+    createdAt: at('created_at').notNull(),
+    activatedAt: at('activated_at'),
+  },
+  (t) => [
+    primaryKey({ columns: [t.keyId, t.epoch, t.attempt] }),
+    uniqueIndex('one_live_share').on(t.keyId, t.epoch).where(sql`${t.state} in ('certified', 'active')`),
+  ],
+);
+
+/** A party's word on a ceremony: a certificate or a never; one row, so never both. */
+export const ceremonyWords = pgTable(
+  'ceremony_words',
+  {
+    keyId: text('key_id').notNull(),
+    attempt: uuid('attempt').notNull(),
+    kind: text('kind').$type<'certificate' | 'never'>().notNull(),
+    certificate: jsonb('certificate').$type<SignedCertificate>(),
+    never: jsonb('never').$type<SignedNever>(),
+    at: at('at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.keyId, t.attempt] })],
+);
+
+export type SessionState =
+  | 'prepared'
+  | 'running'
+  | 'released'
+  | 'failed'
+  | 'aborted'
+  | 'expired'
+  | 'superseded';
+
+/** One attempt at a ceremony. The row's lock makes one instance of the party answer. */
+export const sessions = pgTable(
+  'sessions',
+  {
+    attempt: uuid('attempt').primaryKey(),
+    kind: text('kind').$type<'keygen' | 'sign'>().notNull(),
+    keyId: text('key_id').notNull(),
+    epoch: integer('epoch').notNull(),
+    requestId: text('request_id').notNull(),
+    requestHash: text('request_hash').notNull(),
+    request: jsonb('request').$type<PrepareRequest>().notNull(),
+    answer: jsonb('answer').$type<SignedPrepareAnswer>().notNull(),
+    policyId: text('policy_id').notNull(),
+    policyHash: text('policy_hash').notNull(),
+    state: text('state').$type<SessionState>().notNull(),
+    /** Set by round 1, computed from the signers' answers. */
+    sessionId: text('session_id'),
+    prepared: jsonb('prepared').$type<SignedPrepareAnswer[]>(),
+    machineVersion: text('machine_version').notNull(),
+    rounds: integer('rounds').notNull(),
+    intentDigest: text('intent_digest'),
+    line: integer('line'),
+    /** Null after the tombstone; the data key is destroyed right after. */
+    sealedSeed: bytea('sealed_seed'),
+    dataKeyId: text('data_key_id').notNull(),
+    dataKeyDestroyed: boolean('data_key_destroyed').notNull().default(false),
+    failureCode: text('failure_code'),
+    failureMessage: text('failure_message'),
+    failureCulprit: text('failure_culprit'),
+    createdAt: at('created_at').notNull(),
+    expiresAt: at('expires_at').notNull(),
+    closedAt: at('closed_at'),
+  },
+  (t) => [
+    uniqueIndex('one_open_session_per_line')
+      .on(t.intentDigest, t.line)
+      .where(sql`${t.state} in ('prepared', 'running') and ${t.intentDigest} is not null`),
+    index('open_sessions_by_key').on(t.keyId, t.epoch).where(sql`${t.state} in ('prepared', 'running')`),
+    index('keys_to_destroy').on(t.attempt).where(sql`not ${t.dataKeyDestroyed}`),
+  ],
+);
+
+/** Round log: the inbox is committed before the outbox is computed; private bodies stay encrypted in their envelopes. */
+export const rounds = pgTable(
+  'rounds',
+  {
+    attempt: uuid('attempt').notNull(),
+    round: integer('round').notNull(),
+    inboxHash: text('inbox_hash').notNull(),
+    inbox: jsonb('inbox').$type<Envelope[]>().notNull(),
+    /** Hash of the machine's plaintext outbox: a replay must reproduce it. Null until answered. */
+    outboxHash: text('outbox_hash'),
+    /** Sealed and signed once; repeats answer with these very envelopes. */
+    outbox: jsonb('outbox').$type<Envelope[]>(),
+    keygen: jsonb('keygen').$type<KeygenResult>(),
+    committedAt: at('committed_at').notNull(),
+    answeredAt: at('answered_at'),
+  },
+  (t) => [primaryKey({ columns: [t.attempt, t.round] })],
+);
+
+/** (intent digest, line) is the identity of a payment for ever. The row is the lock under which conflicts are judged. */
+export const lines = pgTable(
+  'lines',
+  {
+    intentDigest: text('intent_digest').notNull(),
+    line: integer('line').notNull(),
+    keyId: text('key_id').notNull(),
+    /** `void`: a void was released, the payment is never signed again. */
+    state: text('state').$type<'open' | 'released' | 'void'>().notNull(),
+    createdAt: at('created_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.intentDigest, t.line] })],
+);
+
+/** Every transaction of a line that a session was opened for; `released` ones are kept for ever. */
+export const lineTransactions = pgTable(
+  'line_transactions',
+  {
+    attempt: uuid('attempt').primaryKey(),
+    intentDigest: text('intent_digest').notNull(),
+    line: integer('line').notNull(),
+    purpose: text('purpose').$type<'payment' | 'void'>().notNull(),
+    state: text('state').$type<'open' | 'released' | 'closed'>().notNull(),
+    unsignedHash: text('unsigned_hash').notNull(),
+    conflictKeys: jsonb('conflict_keys').$type<string[]>().notNull(),
+    fee: text('fee').notNull(),
+    at: at('at').notNull(),
+  },
+  (t) => [index('transactions_of_line').on(t.intentDigest, t.line)],
+);
+
+/** Limits: reserved at prepare, spent from release on, once per line. */
+export const spent = pgTable(
+  'spent',
+  {
+    intentDigest: text('intent_digest').notNull(),
+    line: integer('line').notNull(),
+    keyId: text('key_id').notNull(),
+    asset: text('asset').notNull(),
+    amount: text('amount').notNull(),
+    state: text('state').$type<'reserved' | 'spent'>().notNull(),
+    at: at('at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.intentDigest, t.line] }),
+    index('spent_window').on(t.keyId, t.asset, t.at),
+  ],
+);
+
+/** Policy documents this party verified, by version. */
+export const policies = pgTable(
+  'policies',
+  {
+    policyId: text('policy_id').notNull(),
+    version: integer('version').notNull(),
+    hash: text('hash').notNull(),
+    document: jsonb('document').$type<SignedPolicy>().notNull(),
+    receivedAt: at('received_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.policyId, t.version] })],
+);
+
+/** Rejections bind the party that received them, whatever a coordinator shows later. */
+export const rejections = pgTable(
+  'rejections',
+  {
+    intentDigest: text('intent_digest').notNull(),
+    approver: text('approver').notNull(),
+    signed: jsonb('signed').$type<SignedApproval>().notNull(),
+    receivedAt: at('received_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.intentDigest, t.approver] })],
+);
+
+/** The head of this party's release chain: one row. */
+export const releaseHead = pgTable('release_head', {
+  only: boolean('only').primaryKey().default(true),
+  chainEpoch: integer('chain_epoch').notNull(),
+  sequence: bigint('sequence', { mode: 'number' }).notNull(),
+  hash: text('hash').notNull(),
+});
+
+/** The chain itself: what each head commits to. */
+export const releases = pgTable(
+  'releases',
+  {
+    chainEpoch: integer('chain_epoch').notNull(),
+    sequence: bigint('sequence', { mode: 'number' }).notNull(),
+    attempt: uuid('attempt').notNull(),
+    sessionId: text('session_id').notNull(),
+    outboxHash: text('outbox_hash').notNull(),
+    hash: text('hash').notNull(),
+    at: at('at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.chainEpoch, t.sequence] })],
+);
+
+/** The newest head seen of each peer, under that peer's signature. */
+export const witnessedHeads = pgTable('witnessed_heads', {
+  party: text('party').primaryKey(),
+  signed: jsonb('signed').$type<SignedHead>().notNull(),
+  seenAt: at('seen_at').notNull(),
+});
+
+/** What happened to keys and sessions, for auditors. Never a secret. */
+export const auditEntries = pgTable('audit_entries', {
+  position: bigserial('position', { mode: 'number' }).primaryKey(),
+  at: at('at').notNull(),
+  kind: text('kind').notNull(),
+  keyId: text('key_id'),
+  attempt: uuid('attempt'),
+  detail: jsonb('detail').$type<Record<string, string>>().notNull(),
+});

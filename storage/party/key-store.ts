@@ -1,0 +1,124 @@
+/**
+ * `Sealer` over a directory of data keys, outside PostgreSQL: one file a key, wrapped under the store's master
+ * key. A file is written, fsynced, renamed and its directory fsynced before anything is sealed under it; its
+ * unlink and the directory's fsync are the erasure of all that was. Several instances of a party share the
+ * directory. What a file system or disk keeps of an unlinked file is beyond this program (see SECURITY.md).
+ */
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { type FileHandle, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { SealContext, Sealer } from '../../core/ports/sealing.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { canonicalJson } from '../../schema/contracts/canonical.ts';
+
+const VERSION = 1;
+const NONCE = 12;
+const TAG = 16;
+
+export function sealBytes(key: Uint8Array, plaintext: Uint8Array, aad: string): Uint8Array {
+  const nonce = randomBytes(NONCE);
+  const cipher = createCipheriv('aes-256-gcm', key, nonce);
+  cipher.setAAD(Buffer.from(aad));
+  return Buffer.concat([Buffer.of(VERSION), nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+}
+
+export function openBytes(key: Uint8Array, sealed: Uint8Array, aad: string): Uint8Array {
+  try {
+    if (sealed[0] !== VERSION || sealed.length < 1 + NONCE + TAG) throw new RangeError('length');
+    const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 1 + NONCE));
+    decipher.setAAD(Buffer.from(aad));
+    decipher.setAuthTag(sealed.subarray(sealed.length - TAG));
+    return Buffer.concat([decipher.update(sealed.subarray(1 + NONCE, sealed.length - TAG)), decipher.final()]);
+  } catch {
+    throw new KeysagaError('SealBroken', 'A sealed secret does not open: wrong key, place or bytes.');
+  }
+}
+
+export const contextText = (context: SealContext): string => canonicalJson({ ...context });
+
+export async function syncDirectory(path: string): Promise<void> {
+  const handle = await open(path, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Writes a file so that after a crash it is there whole or not at all. */
+export async function writeDurably(directory: string, name: string, bytes: Uint8Array): Promise<void> {
+  const temporary = join(directory, `.${name}.${randomBytes(6).toString('hex')}`);
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(temporary, 'wx', 0o600);
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle?.close();
+  }
+  await rename(temporary, join(directory, name));
+  await syncDirectory(directory);
+}
+
+const isMissing = (e: unknown) => (e as NodeJS.ErrnoException).code === 'ENOENT';
+
+/** `masterKey`: 32 bytes. `directory` is created with mode 0700. */
+export function createKeyStore(directory: string, masterKey: Uint8Array): Sealer {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // Keys of live sessions, so that a round does not read the disk. Dropped on destroy.
+  const live = new Map<string, Uint8Array>();
+  const remember = (id: string, key: Uint8Array) => {
+    if (live.size > 4096) live.delete(live.keys().next().value as string);
+    live.set(id, key);
+    return key;
+  };
+  const checked = (id: string): string => {
+    if (!/^[a-z0-9][a-z0-9._-]{0,200}$/.test(id))
+      throw new KeysagaError('InvalidInput', 'Not a data key id.', { field: 'dataKeyId' });
+    return id;
+  };
+  const aad = (id: string) => `keysaga data key ${id}`;
+
+  async function load(id: string): Promise<Uint8Array> {
+    const cached = live.get(id);
+    if (cached !== undefined) return cached;
+    let wrapped: Uint8Array;
+    try {
+      wrapped = await readFile(join(directory, checked(id)));
+    } catch (cause) {
+      if (!isMissing(cause)) throw cause;
+      throw new KeysagaError('SealBroken', 'The data key is gone: what it sealed has been erased.', { dataKeyId: id });
+    }
+    return remember(id, openBytes(masterKey, wrapped, aad(id)));
+  }
+
+  return {
+    async seal(id, plaintext, context, options) {
+      let key: Uint8Array;
+      if (options?.create === true) {
+        key = randomBytes(32);
+        await writeDurably(directory, checked(id), sealBytes(masterKey, key, aad(id)));
+        remember(id, key);
+      } else key = await load(id);
+      return sealBytes(key, plaintext, contextText(context));
+    },
+    open: async (id, sealed, context) => openBytes(await load(id), sealed, contextText(context)),
+    async destroy(id) {
+      live.get(id)?.fill(0);
+      live.delete(id);
+      try {
+        await unlink(join(directory, checked(id)));
+      } catch (cause) {
+        if (!isMissing(cause)) throw cause;
+      }
+      await syncDirectory(directory);
+    },
+    async has(id) {
+      return (await readdir(directory)).includes(checked(id));
+    },
+    async list() {
+      return (await readdir(directory)).filter((name) => !name.startsWith('.'));
+    },
+  };
+}
