@@ -10,10 +10,16 @@ const TAG = utf8ToBytes('keysaga/activation/v1');
  * one. Each party computes it from its own ceremony and only while its share is Generating; it is never received.
  * Throws `InvalidInput` (`keyId`, `epoch`, `transcriptHash`).
  */
-export function activationBytes(keyId: string, epoch: number, transcriptHash: Uint8Array): Uint8Array {
+export function activationBytes(
+  keyId: string,
+  epoch: number,
+  transcriptHash: Uint8Array,
+): Uint8Array {
   const id = utf8ToBytes(keyId);
   const refuse = (field: string): never => {
-    throw new KeysagaError('InvalidInput', `activation message: ${field} is out of range`, { field });
+    throw new KeysagaError('InvalidInput', `activation message: ${field} is out of range`, {
+      field,
+    });
   };
   if (id.length === 0 || id.length > 0xffff) refuse('keyId');
   if (!Number.isInteger(epoch) || epoch < 0 || epoch > 0xffffffff) refuse('epoch');

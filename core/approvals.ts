@@ -1,5 +1,9 @@
 /** Approvers' words about an intent: who counts, when, and when there are enough. */
-import { type Approval, Approval as ApprovalSchema, SignedApproval } from '../schema/contracts/approval.ts';
+import {
+  type Approval,
+  Approval as ApprovalSchema,
+  SignedApproval,
+} from '../schema/contracts/approval.ts';
 import { type ErrorCode, isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
 import type { Policy } from '../schema/contracts/policy.ts';
 import type { ApproverId } from '../schema/contracts/primitives.ts';
@@ -20,7 +24,8 @@ export type ApprovalCheck = {
 };
 
 /** Reads a signed approval from outside (a raw signal). Throws `InvalidInput` naming the field. */
-export const parseSignedApproval = (x: unknown): SignedApproval => parseWith(SignedApproval, x, 'approval');
+export const parseSignedApproval = (x: unknown): SignedApproval =>
+  parseWith(SignedApproval, x, 'approval');
 
 /**
  * Is this the word of an approver of the policy about this very intent, and does it stand now? Throws
@@ -33,28 +38,46 @@ export function checkApproval(check: ApprovalCheck): void {
   if (approval.decision === 'reject') return;
   checkDates(approval, check.now);
   if (Date.parse(approval.validUntil) <= check.now)
-    throw new KeysagaError('ApprovalExpired', `The approval of ${approval.approver} was valid until ${approval.validUntil}.`, {
-      field: 'validUntil',
-      approver: approval.approver,
-    });
+    throw new KeysagaError(
+      'ApprovalExpired',
+      `The approval of ${approval.approver} was valid until ${approval.validUntil}.`,
+      {
+        field: 'validUntil',
+        approver: approval.approver,
+      },
+    );
 }
 
 function checkAuthorship({ signed, intentDigest, policy, verify }: ApprovalCheck): void {
+  function invalid(field: string, message: string): never {
+    throw new KeysagaError('ApprovalInvalid', message, {
+      field,
+      approver: String(signed?.approval?.approver).slice(0, 64),
+    });
+  }
+  // Signals reach a workflow unread: one that is no approval at all must not look like a defect.
+  const shape = SignedApproval.safeParse(signed);
+  if (!shape.success) {
+    const path = shape.error.issues[0]?.path.map(String).join('.');
+    invalid(path === undefined || path === '' ? 'approval' : path, 'The approval is malformed.');
+  }
   const { approval, publicKey, signature } = signed;
-  const invalid = (field: string, message: string): never => {
-    throw new KeysagaError('ApprovalInvalid', message, { field, approver: approval.approver });
-  };
   const named = policy.approvers.filter((a) => a.name === approval.approver);
   if (named.length === 0)
-    throw new KeysagaError('ApproverUnknown', `The policy names no approver ${approval.approver}.`, {
-      field: 'approver',
-      approver: approval.approver,
-      policy: policy.policyId,
-      version: policy.version,
-    });
+    throw new KeysagaError(
+      'ApproverUnknown',
+      `The policy names no approver ${approval.approver}.`,
+      {
+        field: 'approver',
+        approver: approval.approver,
+        policy: policy.policyId,
+        version: policy.version,
+      },
+    );
   if (!named.some((a) => a.publicKey === publicKey))
     invalid('publicKey', `The policy has another key for ${approval.approver}.`);
-  if (approval.intentDigest !== intentDigest) invalid('intentDigest', 'The approval is about another intent.');
+  if (approval.intentDigest !== intentDigest)
+    invalid('intentDigest', 'The approval is about another intent.');
   if (!verifySigned('approval', approval, publicKey, signature, verify))
     invalid('signature', `The signature of ${approval.approver} does not verify.`);
 }
@@ -64,8 +87,10 @@ function checkDates(approval: Approval, now: number): void {
   const invalid = (field: string, message: string): never => {
     throw new KeysagaError('ApprovalInvalid', message, { field, approver: approval.approver });
   };
-  if (Date.parse(approval.validUntil) <= at) invalid('validUntil', 'The approval ends before it begins.');
-  if (at > now + CLOCK_SKEW_MS) invalid('at', 'The approval is dated more than 5 minutes in the future.');
+  if (Date.parse(approval.validUntil) <= at)
+    invalid('validUntil', 'The approval ends before it begins.');
+  if (at > now + CLOCK_SKEW_MS)
+    invalid('at', 'The approval is dated more than 5 minutes in the future.');
 }
 
 export type CountInput = Omit<ApprovalCheck, 'signed'> & {
@@ -81,7 +106,11 @@ export type Count = {
   /** Policy approvers who neither approved nor rejected. */
   readonly missing: ApproverId[];
   /** Approvals that do not count, by their index, with the reason. */
-  readonly invalid: { readonly index: number; readonly code: ErrorCode; readonly message: string }[];
+  readonly invalid: {
+    readonly index: number;
+    readonly code: ErrorCode;
+    readonly message: string;
+  }[];
 };
 
 /**
@@ -138,7 +167,9 @@ function distinct(approvals: readonly SignedApproval[]): ApproverId[] {
 export function requireQuorum(input: CountInput): Count {
   const count = countApprovals(input);
   if (count.rejected.length > 0)
-    throw new KeysagaError('IntentRejected', `Rejected by ${count.rejected.join(', ')}.`, { by: count.rejected });
+    throw new KeysagaError('IntentRejected', `Rejected by ${count.rejected.join(', ')}.`, {
+      by: count.rejected,
+    });
   requireEnough(count.approved.length, input.policy.quorum, count.missing);
   return count;
 }
@@ -146,7 +177,12 @@ export function requireQuorum(input: CountInput): Count {
 function requireEnough(have: number, need: number, missing: readonly string[]): void {
   // A quorum below one would let an empty list approve; no valid policy has it.
   if (have >= need && need >= 1) return;
-  throw new KeysagaError('QuorumMissing', `${have} of ${need} approvals.`, { field: 'approvals', have, need, missing });
+  throw new KeysagaError('QuorumMissing', `${have} of ${need} approvals.`, {
+    field: 'approvals',
+    have,
+    need,
+    missing,
+  });
 }
 
 /**
@@ -216,7 +252,9 @@ export function requireStartDelay(input: CountInput): void {
 export function signApproval(approval: Approval, secretKey: Uint8Array): SignedApproval {
   const parsed = parseWith(ApprovalSchema, approval, 'approval');
   if (Date.parse(parsed.validUntil) <= Date.parse(parsed.at))
-    throw new KeysagaError('InvalidInput', 'approval: validUntil: must be later than at', { field: 'validUntil' });
+    throw new KeysagaError('InvalidInput', 'approval: validUntil: must be later than at', {
+      field: 'validUntil',
+    });
   return {
     approval: parsed,
     publicKey: publicKeyOf(secretKey),

@@ -2,7 +2,12 @@
 
 export type NetworkFamily = 'bitcoin' | 'solana' | 'ethereum';
 
-type Unit = { readonly coin: string; readonly smallest: string; readonly decimals: number; readonly title: string };
+type Unit = {
+  readonly coin: string;
+  readonly smallest: string;
+  readonly decimals: number;
+  readonly title: string;
+};
 
 const UNITS: Readonly<Record<NetworkFamily, Unit>> = {
   bitcoin: { coin: 'BTC', smallest: 'sats', decimals: 8, title: 'Bitcoin' },
@@ -36,7 +41,9 @@ export function networkName(network: string): string {
   const known = NAMES.get(network);
   if (known !== undefined) return known;
   const family = networkFamily(network);
-  return family === undefined ? 'Unknown network' : `Private or unlisted ${UNITS[family].title} network`;
+  return family === undefined
+    ? 'Unknown network'
+    : `Private or unlisted ${UNITS[family].title} network`;
 }
 
 /** `BTC` for the native coin; any other asset by its own name. */

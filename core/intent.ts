@@ -13,10 +13,10 @@ const refuse = (field: string, message: string): never => {
   throw new KeysagaError('InvalidInput', `intent: ${field}: ${message}`, { field });
 };
 
-// Characters that make a screen show something else than what is signed: C0/C1 controls, zero-width and
-// bidirectional formatting (the "Trojan Source" set), line and paragraph separators, byte-order mark, tags.
+// Characters that make a screen show something else than what is signed: C0/C1 controls, lone surrogates,
+// zero-width and bidirectional formatting (the "Trojan Source" set), line separators, byte-order mark, tags.
 const DECEPTIVE =
-  /[\p{Cc}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
+  /[\p{Cc}\p{Cs}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
 
 const ANCHOR_FAMILY = {
   'ethereum-nonce': 'ethereum',
@@ -34,14 +34,18 @@ export function parseIntent(x: unknown): TransferIntent {
   const issued = Date.parse(intent.issuedAt);
   const expires = Date.parse(intent.expiresAt);
   if (expires <= issued) refuse('expiresAt', 'must be later than issuedAt');
-  if (expires - issued > MAX_INTENT_LIFETIME_MS) refuse('expiresAt', 'at most 90 days after issuedAt');
+  if (expires - issued > MAX_INTENT_LIFETIME_MS)
+    refuse('expiresAt', 'at most 90 days after issuedAt');
   if (!/^[\x21-\x7e]+$/.test(intent.destination)) refuse('destination', 'must be printable ASCII');
-  if (intent.memo !== undefined && (!intent.memo.isWellFormed() || DECEPTIVE.test(intent.memo)))
+  if (intent.memo !== undefined && DECEPTIVE.test(intent.memo))
     refuse('memo', 'has characters that do not show as they are signed');
   if (intent.anchor !== undefined) {
     if (ANCHOR_FAMILY[intent.anchor.kind] !== networkFamily(intent.chain))
       refuse('anchor.kind', 'is not of this chain');
-    if (intent.anchor.kind === 'solana-nonce' && !/^[1-9A-HJ-NP-Za-km-z]+$/.test(intent.anchor.account))
+    if (
+      intent.anchor.kind === 'solana-nonce' &&
+      !/^[1-9A-HJ-NP-Za-km-z]+$/.test(intent.anchor.account)
+    )
       refuse('anchor.account', 'must be base58');
   }
   return intent;
@@ -66,7 +70,8 @@ export function describeIntent(intent: TransferIntent): Line[] {
     { label: 'Expires', value: words(intent.expiresAt) },
   ];
   if (intent.memo !== undefined) lines.push({ label: 'Memo', value: intent.memo });
-  if (intent.anchor !== undefined) lines.push({ label: 'Anchor', value: describeAnchor(intent.anchor) });
+  if (intent.anchor !== undefined)
+    lines.push({ label: 'Anchor', value: describeAnchor(intent.anchor) });
   return lines;
 }
 

@@ -11,6 +11,7 @@ export function parseWith<T>(schema: z.ZodType<T>, value: unknown, what: string)
   // zod points at the object that holds an unknown key; people look for the key.
   if (issue?.code === 'unrecognized_keys') path.push(issue.keys[0] ?? '');
   const field = path.map(String).join('.').slice(0, 200) || what;
-  const reason = issue?.code === 'unrecognized_keys' ? 'unknown field' : (issue?.message ?? 'malformed');
+  const reason =
+    issue?.code === 'unrecognized_keys' ? 'unknown field' : (issue?.message ?? 'malformed');
   throw new KeysagaError('InvalidInput', `${what}: ${field}: ${reason}`.slice(0, 500), { field });
 }

@@ -12,7 +12,11 @@ const refuse = (field: string, message: string): never => {
 };
 
 /** Refuses the first entry whose key has been seen; `field` is its path. */
-function requireUnique<T>(items: readonly T[], key: (item: T) => string, field: (index: number) => string): void {
+function requireUnique<T>(
+  items: readonly T[],
+  key: (item: T) => string,
+  field: (index: number) => string,
+): void {
   const seen = new Set<string>();
   items.forEach((item, index) => {
     if (seen.has(key(item))) refuse(field(index), 'appears twice');
@@ -28,21 +32,45 @@ export function checkPolicy(policy: Policy): void {
   parseWith(Policy, policy, 'policy');
   const { approvers, limits, voidFeeCaps, allowList } = policy;
   if (policy.quorum > approvers.length) refuse('quorum', 'is above the number of approvers');
-  requireUnique(approvers, (a) => a.name, (i) => `approvers.${i}.name`);
-  requireUnique(approvers, (a) => a.publicKey, (i) => `approvers.${i}.publicKey`);
-  requireUnique(limits, (l) => `${l.network} ${l.asset}`, (i) => `limits.${i}.asset`);
-  requireUnique(voidFeeCaps, (c) => c.network, (i) => `voidFeeCaps.${i}.network`);
-  requireUnique(allowList ?? [], (a) => `${a.network} ${a.destination}`, (i) => `allowList.${i}.destination`);
+  requireUnique(
+    approvers,
+    (a) => a.name,
+    (i) => `approvers.${i}.name`,
+  );
+  requireUnique(
+    approvers,
+    (a) => a.publicKey,
+    (i) => `approvers.${i}.publicKey`,
+  );
+  requireUnique(
+    limits,
+    (l) => `${l.network} ${l.asset}`,
+    (i) => `limits.${i}.asset`,
+  );
+  requireUnique(
+    voidFeeCaps,
+    (c) => c.network,
+    (i) => `voidFeeCaps.${i}.network`,
+  );
+  requireUnique(
+    allowList ?? [],
+    (a) => `${a.network} ${a.destination}`,
+    (i) => `allowList.${i}.destination`,
+  );
   limits.forEach((limit, i) => {
-    if (BigInt(limit.perTransfer) > BigInt(limit.perDay)) refuse(`limits.${i}.perTransfer`, 'is above perDay');
+    if (BigInt(limit.perTransfer) > BigInt(limit.perDay))
+      refuse(`limits.${i}.perTransfer`, 'is above perDay');
     // Without a cap no void could be signed, so no payment may be either: better said here than at prepare.
-    if (!voidFeeCaps.some((c) => c.network === limit.network)) refuse('voidFeeCaps', `has none for ${limit.network}`);
+    if (!voidFeeCaps.some((c) => c.network === limit.network))
+      refuse('voidFeeCaps', `has none for ${limit.network}`);
   });
   voidFeeCaps.forEach((c, i) => {
     if (BigInt(c.cap) === 0n) refuse(`voidFeeCaps.${i}.cap`, 'must be positive');
   });
-  if (policy.version === 1 && policy.previous !== undefined) refuse('previous', 'version 1 has no predecessor');
-  if (policy.version > 1 && policy.previous === undefined) refuse('previous', 'names the version before');
+  if (policy.version === 1 && policy.previous !== undefined)
+    refuse('previous', 'version 1 has no predecessor');
+  if (policy.version > 1 && policy.previous === undefined)
+    refuse('previous', 'names the version before');
 }
 
 /** As the verifier's own configuration pins them. */
@@ -82,10 +110,14 @@ export function verifySignedPolicy(
       pinned.publicKey !== entry.publicKey ||
       !verifySigned('policy', policy, pinned.publicKey, entry.signature, verify)
     )
-      throw new KeysagaError('ApprovalInvalid', `The signature of ${entry.administrator} does not verify.`, {
-        field: `signatures.${index}`,
-        administrator: entry.administrator,
-      });
+      throw new KeysagaError(
+        'ApprovalInvalid',
+        `The signature of ${entry.administrator} does not verify.`,
+        {
+          field: `signatures.${index}`,
+          administrator: entry.administrator,
+        },
+      );
     counted.add(pinned.name);
   });
   if (counted.size < k)
@@ -103,9 +135,13 @@ export function verifySignedPolicy(
  */
 export function checkSuccession(current: Policy, next: Policy): void {
   const violated = (field: string): never => {
-    throw new KeysagaError('PolicyViolation', `The policy does not follow version ${current.version}: ${field}.`, {
-      field,
-    });
+    throw new KeysagaError(
+      'PolicyViolation',
+      `The policy does not follow version ${current.version}: ${field}.`,
+      {
+        field,
+      },
+    );
   };
   if (next.policyId !== current.policyId) violated('policyId');
   if (next.version !== current.version + 1) violated('version');
@@ -128,7 +164,12 @@ export function limitFor(policy: Policy, network: string, asset: string): AssetL
  * transfer is counted by at least t of n parties, so n parties with L·t/n each let no more than L through,
  * however the signer sets rotate; with L each it would be L·n/t.
  */
-export function effectiveDailyLimit(policy: Policy, limit: AssetLimit, threshold: number, parties: number): bigint {
+export function effectiveDailyLimit(
+  policy: Policy,
+  limit: AssetLimit,
+  threshold: number,
+  parties: number,
+): bigint {
   const whole = BigInt(limit.perDay);
   return policy.strictDailyLimit ? (whole * BigInt(threshold)) / BigInt(parties) : whole;
 }

@@ -6,11 +6,11 @@
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-import type { VerifySignature } from './ports/envelope-crypto.ts';
 import { type SignedType, signedBytes } from '../schema/contracts/canonical.ts';
+import type { VerifySignature } from './ports/envelope-crypto.ts';
 
-export { bytesToHex, hexToBytes };
 export type { VerifySignature };
+export { bytesToHex, hexToBytes };
 
 /** The pure verifier; servers may pass a faster native one with the same answers. */
 export const verifyEd25519: VerifySignature = (publicKey, message, signature) => {
@@ -22,9 +22,11 @@ export const verifyEd25519: VerifySignature = (publicKey, message, signature) =>
 };
 
 /** SHA-256 of the object's signed form. */
-export const digestBytes = (type: SignedType, value: unknown): Uint8Array => sha256(signedBytes(type, value));
+export const digestBytes = (type: SignedType, value: unknown): Uint8Array =>
+  sha256(signedBytes(type, value));
 /** The same in hex: how digests travel. */
-export const digestHex = (type: SignedType, value: unknown): string => bytesToHex(digestBytes(type, value));
+export const digestHex = (type: SignedType, value: unknown): string =>
+  bytesToHex(digestBytes(type, value));
 
 /** Does `signature` (hex) cover `value` under `publicKey` (hex)? */
 export function verifySigned(
@@ -41,4 +43,5 @@ export function verifySigned(
 export const signObject = (type: SignedType, value: unknown, secretKey: Uint8Array): string =>
   bytesToHex(ed25519.sign(signedBytes(type, value), secretKey));
 
-export const publicKeyOf = (secretKey: Uint8Array): string => bytesToHex(ed25519.getPublicKey(secretKey));
+export const publicKeyOf = (secretKey: Uint8Array): string =>
+  bytesToHex(ed25519.getPublicKey(secretKey));

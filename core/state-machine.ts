@@ -12,16 +12,27 @@ export type TransitionTable<S extends string, C extends string> = {
 };
 
 /** The next state, or `StateConflict` naming machine, state and command. */
-export function next<S extends string, C extends string>(machine: TransitionTable<S, C>, state: S, command: C): S {
+export function next<S extends string, C extends string>(
+  machine: TransitionTable<S, C>,
+  state: S,
+  command: C,
+): S {
   const to = machine.transitions[state][command];
   if (to === undefined)
-    throw new KeysagaError('StateConflict', `${machine.name}: ${command} is not possible in state ${state}.`, {
-      machine: machine.name,
-      state,
-      command,
-    });
+    throw new KeysagaError(
+      'StateConflict',
+      `${machine.name}: ${command} is not possible in state ${state}.`,
+      {
+        machine: machine.name,
+        state,
+        command,
+      },
+    );
   return to;
 }
 
-export const canApply = <S extends string, C extends string>(m: TransitionTable<S, C>, s: S, c: C): boolean =>
-  m.transitions[s][c] !== undefined;
+export const canApply = <S extends string, C extends string>(
+  m: TransitionTable<S, C>,
+  s: S,
+  c: C,
+): boolean => m.transitions[s][c] !== undefined;

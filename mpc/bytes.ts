@@ -7,6 +7,9 @@ import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
 export { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
+/** Bytes with a buffer of their own, as the curve library wants them. */
+export type Bytes = Uint8Array<ArrayBuffer>;
+
 const unsigned = (value: number, bytes: number): Uint8Array => {
   const out = new Uint8Array(bytes);
   let rest = value;
@@ -26,7 +29,10 @@ export const prefixed = (part: Uint8Array): Uint8Array => concatBytes(u32(part.l
 
 /** SHA-256 over the domain and the parts, each behind its length, and their count. 32 bytes. */
 export function domainHash(domain: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  const hash = sha256.create().update(prefixed(utf8ToBytes(domain))).update(u32(parts.length));
+  const hash = sha256
+    .create()
+    .update(prefixed(utf8ToBytes(domain)))
+    .update(u32(parts.length));
   for (const part of parts) hash.update(u32(part.length)).update(part);
   return hash.digest();
 }
@@ -51,9 +57,9 @@ export class Reader {
     this.#bytes = bytes;
     this.#refuse = refuse;
   }
-  take(length: number, field: string): Uint8Array {
+  take(length: number, field: string): Bytes {
     if (this.#at + length > this.#bytes.length) this.#refuse(field);
-    const part = this.#bytes.slice(this.#at, this.#at + length);
+    const part = Uint8Array.from(this.#bytes.subarray(this.#at, this.#at + length));
     this.#at += length;
     return part;
   }
@@ -73,7 +79,7 @@ export class Reader {
   expect(value: Uint8Array, field: string): void {
     if (!equalBytes(this.take(value.length, field), value)) this.#refuse(field);
   }
-  many(count: number, length: number, field: string): Uint8Array[] {
+  many(count: number, length: number, field: string): Bytes[] {
     return Array.from({ length: count }, (_, i) => this.take(length, `${field}[${i}]`));
   }
   end(): void {

@@ -6,7 +6,7 @@
 import { expand, extract } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import type { Draws } from '../core/ports/protocol.ts';
-import { concatBytes, prefixed, u32, utf8ToBytes } from './bytes.ts';
+import { type Bytes, concatBytes, prefixed, u32, utf8ToBytes } from './bytes.ts';
 import { invalidInput } from './faults.ts';
 
 const SALT = utf8ToBytes('keysaga/draws/v1');
@@ -38,11 +38,16 @@ export function createDraws(seed: Uint8Array, version: string, round: number): D
  * Draws as a library's generator, each mixed with what the ceremony is about. Should a caller ever use one seed
  * for two ceremonies (another message, another signer set), they still get unrelated nonces.
  */
-export function boundRandom(draws: Draws, context: Uint8Array): (length?: number) => Uint8Array {
+export function boundRandom(draws: Draws, context: Uint8Array): (length?: number) => Bytes {
   return (length = 32) => {
     const draw = draws.bytes(32);
-    const bytes = expand(sha256, extract(sha256, draw, context), utf8ToBytes('keysaga/bound-draw/v1'), length);
+    const bytes = expand(
+      sha256,
+      extract(sha256, draw, context),
+      utf8ToBytes('keysaga/bound-draw/v1'),
+      length,
+    );
     draw.fill(0);
-    return bytes;
+    return Uint8Array.from(bytes);
   };
 }

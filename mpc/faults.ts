@@ -25,3 +25,15 @@ export function protocolFault(message: string, details: FaultDetails): KeysagaEr
 /** `InvalidInput`: the parameters of a ceremony make no sense; no peer is to blame. */
 export const invalidInput = (message: string, field: string): KeysagaError =>
   new KeysagaError('InvalidInput', message, { field });
+
+/** What an earlier step left or a check has proven to be there; its absence is a defect of this code. */
+export function held<T>(value: T | undefined): T {
+  if (value === undefined)
+    throw new KeysagaError(
+      'Internal',
+      'a value that must be there is absent',
+      {},
+      { retryable: false },
+    );
+  return value;
+}

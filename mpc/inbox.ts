@@ -13,23 +13,32 @@ export type Expected = {
  * Bodies by sender, in ascending order. Throws `ProtocolFault`: who sent twice, or has no part in this ceremony,
  * or is missing, is the culprit; a sender that is nobody, or this party itself, is a routing defect and names none.
  */
-export function bodiesOf(inbox: readonly ProtocolMessage[], expected: Expected): Map<number, Uint8Array> {
+export function bodiesOf(
+  inbox: readonly ProtocolMessage[],
+  expected: Expected,
+): Map<number, Uint8Array> {
   const { self, parties, members } = expected;
   const found = new Map<number, Uint8Array>();
   for (const { from, body } of inbox) {
     if (!Number.isInteger(from) || from < 1 || from > parties || from === self)
       throw protocolFault('a message comes from no other party of this key', { field: 'from' });
     if (!members.includes(from))
-      throw protocolFault('a message comes from a party outside this ceremony', { field: 'from', culprit: from });
-    if (found.has(from)) throw protocolFault('more than one message', { field: 'inbox', culprit: from });
-    if (!(body instanceof Uint8Array)) throw protocolFault('the body is not bytes', { field: 'body', culprit: from });
+      throw protocolFault('a message comes from a party outside this ceremony', {
+        field: 'from',
+        culprit: from,
+      });
+    if (found.has(from))
+      throw protocolFault('more than one message', { field: 'inbox', culprit: from });
+    if (!(body instanceof Uint8Array))
+      throw protocolFault('the body is not bytes', { field: 'body', culprit: from });
     found.set(from, body);
   }
   const ordered = new Map<number, Uint8Array>();
   for (const member of [...members].sort((a, b) => a - b)) {
     if (member === self) continue;
     const body = found.get(member);
-    if (body === undefined) throw protocolFault('the message is missing', { field: 'inbox', culprit: member });
+    if (body === undefined)
+      throw protocolFault('the message is missing', { field: 'inbox', culprit: member });
     ordered.set(member, body);
   }
   return ordered;

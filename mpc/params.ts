@@ -16,8 +16,16 @@ export const MAX_MESSAGE_BYTES = 65_536;
 export function checkThreshold(threshold: number, parties: number): void {
   if (!Number.isInteger(parties) || parties < 2 || parties > MAX_PARTIES)
     throw invalidInput(`parties must be 2 to ${MAX_PARTIES}`, 'parties');
-  if (!Number.isInteger(threshold) || threshold < 2 || threshold > parties || 2 * threshold <= parties)
-    throw invalidInput('threshold must be at least 2, above half of the parties and at most all', 'threshold');
+  if (
+    !Number.isInteger(threshold) ||
+    threshold < 2 ||
+    threshold > parties ||
+    2 * threshold <= parties
+  )
+    throw invalidInput(
+      'threshold must be at least 2, above half of the parties and at most all',
+      'threshold',
+    );
 }
 
 function checkIndex(index: number, parties: number): void {
@@ -46,7 +54,12 @@ export function checkSigners(
   if (signers.length < params.threshold || signers.length > params.parties)
     throw invalidInput('signers must number t to n', 'signers');
   signers.forEach((signer, i) => {
-    if (!Number.isInteger(signer) || signer < 1 || signer > params.parties || signer <= (signers[i - 1] ?? 0))
+    if (
+      !Number.isInteger(signer) ||
+      signer < 1 ||
+      signer > params.parties ||
+      signer <= (signers[i - 1] ?? 0)
+    )
       throw invalidInput('signers must be distinct indices in ascending order', 'signers');
   });
   if (messages.length < 1 || messages.length > MAX_MESSAGES)
@@ -61,6 +74,7 @@ export function checkSigners(
 export function checkSignParams(params: SignParams): void {
   checkSigners(params);
   checkIndex(params.index, params.parties);
-  if (!params.signers.includes(params.index)) throw invalidInput('this party is not among the signers', 'signers');
+  if (!params.signers.includes(params.index))
+    throw invalidInput('this party is not among the signers', 'signers');
   checkSessionId(params.sessionId);
 }

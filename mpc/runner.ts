@@ -53,7 +53,10 @@ export const inboxHash = (inbox: readonly ProtocolMessage[]): Uint8Array =>
   domainHash('keysaga/inbox/v1', ...inbox.map(({ from, body }) => concatBytes(u32(from), body)));
 
 /** A fresh run. `factory` builds the machine; `seed` (32 bytes) is copied. Throws `InvalidInput`. */
-export function createRun<Output>(factory: () => RoundMachine<Output>, seed: Uint8Array): Run<Output> {
+export function createRun<Output>(
+  factory: () => RoundMachine<Output>,
+  seed: Uint8Array,
+): Run<Output> {
   // Refuses a bad seed before the machine exists.
   createDraws(seed, '', 0);
   const own = seed.slice();
@@ -73,7 +76,9 @@ export function createRun<Output>(factory: () => RoundMachine<Output>, seed: Uin
     },
     round(r, inbox) {
       if (r !== next || next > machine.rounds)
-        throw new KeysagaError('RoundOutOfOrder', 'the run does not expect this round', { round: r });
+        throw new KeysagaError('RoundOutOfOrder', 'the run does not expect this round', {
+          round: r,
+        });
       if (dead) throw new KeysagaError('SessionFailed', 'the run has ended', { round: r });
       try {
         const seen = inboxHash(inbox);
@@ -88,7 +93,11 @@ export function createRun<Output>(factory: () => RoundMachine<Output>, seed: Uin
         throw new KeysagaError(
           'Internal',
           'a round machine failed unexpectedly',
-          { round: r, version: machine.version, kind: error instanceof Error ? error.name : typeof error },
+          {
+            round: r,
+            version: machine.version,
+            kind: error instanceof Error ? error.name : typeof error,
+          },
           { retryable: false },
         );
       }
@@ -111,7 +120,8 @@ export function replayRun<Output>(
     run.dispose();
     return new KeysagaError('ReplayMismatch', message, { round, version: run.version });
   };
-  if (run.version !== log.version) throw mismatch('another version of the machine began this session', 0);
+  if (run.version !== log.version)
+    throw mismatch('another version of the machine began this session', 0);
   for (const entry of log.entries) {
     if (entry.round !== run.next || entry.round > run.rounds)
       throw mismatch('the log is not a sequence of rounds', entry.round);
@@ -121,7 +131,8 @@ export function replayRun<Output>(
     } catch {
       throw mismatch('a round that was answered fails in the replay', entry.round);
     }
-    if (!equalBytes(answered, entry.outboxHash)) throw mismatch('the outbox differs from the log', entry.round);
+    if (!equalBytes(answered, entry.outboxHash))
+      throw mismatch('the outbox differs from the log', entry.round);
   }
   return run;
 }

@@ -2,7 +2,10 @@
 import type { Draws, ProtocolMessage, RoundMachine, RoundOutcome } from '../core/ports/protocol.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 
-export type Step<Output> = (inbox: readonly ProtocolMessage[], draws: Draws) => RoundOutcome<Output>;
+export type Step<Output> = (
+  inbox: readonly ProtocolMessage[],
+  draws: Draws,
+) => RoundOutcome<Output>;
 
 /**
  * Calls the steps in order, each once. After the last step, after a failure and on `dispose` it wipes; a machine
@@ -25,7 +28,9 @@ export function sequence<Output>(
     round(r, inbox, draws) {
       const step = steps[r - 1];
       if (r !== next || step === undefined)
-        throw new KeysagaError('RoundOutOfOrder', 'the machine does not expect this round', { round: r });
+        throw new KeysagaError('RoundOutOfOrder', 'the machine does not expect this round', {
+          round: r,
+        });
       next = 0;
       try {
         const outcome = step(inbox, draws);

@@ -10,7 +10,7 @@
  */
 import { schnorr } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-import { Transaction } from '@scure/btc-signer';
+import type { Transaction } from '@scure/btc-signer';
 import type {
   DecodedTransaction,
   TransactionCodec,
@@ -21,13 +21,11 @@ import type { SignedTransaction, UnsignedTransaction } from '../../schema/contra
 import { type BitcoinNetwork, bitcoinNetwork } from './networks.ts';
 import {
   decodePsbt,
-  LOCK_TIME,
   malformed,
   outpoint,
   type Psbt,
   type PsbtOutput,
-  SEQUENCE,
-  VERSION,
+  signerTransaction,
 } from './psbt.ts';
 import { addressOf, addressScript, dustLimit, scriptAddress, walletScript } from './script.ts';
 
@@ -79,22 +77,6 @@ function effectOf(
     : { kind: 'pay', destination: address, asset: 'native', amount: output.amount };
 }
 
-/** The transaction without signatures, as `@scure/btc-signer` works on it. */
-function signerTransaction(psbt: Psbt, publicKey: Uint8Array): Transaction {
-  const tx = new Transaction({
-    version: VERSION,
-    lockTime: LOCK_TIME,
-    allowUnknownOutputs: true,
-    disableScriptCheck: true,
-  });
-  const script = walletScript(publicKey);
-  for (const { txid, vout, amount } of psbt.inputs) {
-    tx.addInput({ txid, index: vout, sequence: SEQUENCE, witnessUtxo: { amount, script } });
-  }
-  for (const output of psbt.outputs) tx.addOutput(output);
-  return tx;
-}
-
 const digests = (tx: Transaction, psbt: Psbt): Uint8Array[] => {
   const scripts = psbt.inputs.map(({ script }) => script);
   const amounts = psbt.inputs.map(({ amount }) => amount);
@@ -139,12 +121,12 @@ export function createBitcoinCodec(networkId: string): BitcoinCodec {
 
     messages(unsigned, publicKey) {
       const psbt = readPsbt(network, unsigned, publicKey);
-      return digests(signerTransaction(psbt, publicKey), psbt);
+      return digests(signerTransaction(psbt.inputs, psbt.outputs), psbt);
     },
 
     attach(unsigned, publicKey, signatures): SignedTransaction {
       const psbt = readPsbt(network, unsigned, publicKey);
-      const tx = signerTransaction(psbt, publicKey);
+      const tx = signerTransaction(psbt.inputs, psbt.outputs);
       if (signatures.length !== psbt.inputs.length) {
         throw new KeysagaError('SignatureInvalid', 'one signature per input is needed', {
           field: 'signatures',

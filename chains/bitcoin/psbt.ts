@@ -11,6 +11,7 @@
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { Transaction } from '@scure/btc-signer';
 import { RawPSBTV0 } from '@scure/btc-signer/psbt.js';
 import { RawOldTx } from '@scure/btc-signer/script.js';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
@@ -67,14 +68,28 @@ const unsignedTx = (inputs: readonly PsbtInput[], outputs: readonly PsbtOutput[]
   lockTime: LOCK_TIME,
 });
 
-/** Inputs and outputs in the order given. The caller has ordered and judged them. */
-export function encodePsbt(inputs: readonly PsbtInput[], outputs: readonly PsbtOutput[]): Uint8Array {
-  return RawPSBTV0.encode({
-    global: { unsignedTx: unsignedTx(inputs, outputs) },
-    inputs: inputs.map(({ amount, script }) => ({ witnessUtxo: { amount, script } })),
-    outputs: outputs.map(() => ({})),
+/** The transaction without signatures, as `@scure/btc-signer` works on it. */
+export function signerTransaction(
+  inputs: readonly PsbtInput[],
+  outputs: readonly PsbtOutput[],
+): Transaction {
+  const tx = new Transaction({
+    version: VERSION,
+    lockTime: LOCK_TIME,
+    // What outputs may be is the codec's decision; the library would refuse to hash unknown scripts.
+    allowUnknownOutputs: true,
+    disableScriptCheck: true,
   });
+  for (const { txid, vout, amount, script } of inputs) {
+    tx.addInput({ txid, index: vout, sequence: SEQUENCE, witnessUtxo: { amount, script } });
+  }
+  for (const output of outputs) tx.addOutput({ ...output });
+  return tx;
 }
+
+/** Inputs and outputs in the order given. The caller has ordered and judged them. */
+export const encodePsbt = (inputs: readonly PsbtInput[], outputs: readonly PsbtOutput[]): Uint8Array =>
+  signerTransaction(inputs, outputs).toPSBT(0);
 
 const inputFields: Readonly<Record<string, string>> = {
   nonWitnessUtxo: 'non-witness-utxo',
@@ -102,6 +117,19 @@ function onlyFields(
   }
 }
 
+/** The library's declarations elide the fields of the transaction inside a PSBT. */
+type RawTransaction = {
+  readonly version: number;
+  readonly lockTime: number;
+  readonly inputs: readonly {
+    readonly txid: Uint8Array;
+    readonly index: number;
+    readonly finalScriptSig: Uint8Array;
+    readonly sequence: number;
+  }[];
+  readonly outputs: readonly PsbtOutput[];
+};
+
 const equal = (a: Uint8Array, b: Uint8Array): boolean =>
   a.length === b.length && a.every((byte, i) => byte === b[i]);
 
@@ -123,7 +151,7 @@ export function decodePsbt(bytes: Uint8Array, script: Uint8Array): Psbt {
   } catch (cause) {
     throw malformed('psbt', 'not a version 0 PSBT', cause);
   }
-  const tx = raw.global.unsignedTx;
+  const tx: RawTransaction | undefined = raw.global.unsignedTx;
   if (tx === undefined) throw malformed('psbt', 'the PSBT has no unsigned transaction');
   onlyFields(raw.global, ['unsignedTx'], 'global map');
   raw.inputs.forEach((map, i) => {

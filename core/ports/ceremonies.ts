@@ -3,43 +3,48 @@ import type {
   KeygenOutput,
   KeygenParams,
   ProtocolMessage,
+  ProtocolMetadata,
   RoundOutcome,
   SignOutput,
   SignParams,
 } from './protocol.ts';
 
-export type LoggedRound = {
-  readonly round: number;
-  readonly inbox: readonly ProtocolMessage[];
-  readonly outboxHash: string;
+/** A session's past: the machine version it began with and every answered round. `outboxHash` in hex. */
+export type CeremonyLog = {
+  readonly version: string;
+  readonly entries: readonly {
+    readonly round: number;
+    readonly inbox: readonly ProtocolMessage[];
+    readonly outboxHash: string;
+  }[];
 };
 
 export interface CeremonyRun<Output> {
-  /** Pinned in the session. */
   readonly version: string;
   readonly rounds: number;
-  /** Rounds computed so far; the next call must be for the one after. */
-  readonly completed: number;
+  /** The round that is expected next. */
+  readonly next: number;
   /** Computes a round; `outboxHash` is the hash of the plaintext outbox (hex). Throws `ProtocolFault`. */
   round(r: number, inbox: readonly ProtocolMessage[]): RoundOutcome<Output> & { readonly outboxHash: string };
-  /** Computes logged rounds again. Throws `ReplayMismatch` when an outbox differs from its logged hash. */
-  replay(log: readonly LoggedRound[]): void;
   /** Wipes what it holds, as far as JavaScript can. */
   dispose(): void;
 }
 
-/** Starts runs of registered protocols. */
+/** Runs of registered protocols. With a log the run is rebuilt; `ReplayMismatch` when it says anything else than before. */
 export interface Ceremonies {
   /** Key generation followed by the activation test signature, as one machine. */
   keygen(
     protocol: string,
     params: KeygenParams & { readonly keyId: string; readonly epoch: number },
     seed: Uint8Array,
+    log: CeremonyLog,
   ): CeremonyRun<KeygenOutput>;
-  sign(protocol: string, params: SignParams, seed: Uint8Array): CeremonyRun<SignOutput>;
-  /** Version string and round count without a run, for the session row. */
+  sign(protocol: string, params: SignParams, seed: Uint8Array, log: CeremonyLog): CeremonyRun<SignOutput>;
+  /** Version and round count of the machine that a new session would run, for its row. */
   describe(protocol: string, kind: 'keygen' | 'sign'): { readonly version: string; readonly rounds: number };
-  /** A labelled key from the seed outside the machine's own draws, e.g. for the session's HPKE pair. 32 bytes. */
+  /** A key from the seed outside the machine's own draws, e.g. for the session's HPKE pair. 32 bytes. */
   derive(seed: Uint8Array, label: string): Uint8Array;
+  /** Throws `ProtocolUnsupported`. */
+  metadata(protocol: string): ProtocolMetadata;
   list(): readonly string[];
 }

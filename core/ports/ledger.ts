@@ -52,7 +52,8 @@ export interface Leases {
   lockByOwner(owner: string): Promise<readonly Lease[]>;
   /** False when someone else holds it. A released or consumed row of another owner may be taken again if the resource allows. */
   tryTake(owner: string, walletId: string, network: string, request: LeaseRequest): Promise<boolean>;
-  setState(owner: string, state: LeaseState): Promise<void>;
+  /** All of this owner's rows, or only those of `resources`. */
+  setState(owner: string, state: LeaseState, resources?: readonly string[]): Promise<void>;
 }
 
 export interface PartyBoard {

@@ -37,6 +37,8 @@ export type SessionRow = {
   readonly state: SessionState;
   readonly sessionId: string | null;
   readonly prepared: SignedPrepareAnswer[] | null;
+  /** The key's full ordered party list: protocol indices are positions in it, from 1. */
+  readonly members: readonly string[];
   readonly machineVersion: string;
   readonly rounds: number;
   readonly intentDigest: string | null;
@@ -119,7 +121,8 @@ export interface PartyTransaction {
 
   /** Serialises limit accounting of one asset of one key until the transaction ends. */
   lockLimit(keyId: string, asset: string): Promise<void>;
-  spentSince(keyId: string, asset: string, since: number): Promise<readonly (SpentRow & { intentDigest: string; line: number })[]>;
+  /** Reservations of any age, what was spent at or after `since`, and the line's own entry of any age. */
+  spentSince(keyId: string, asset: string, since: number, own: { intentDigest: string; line: number }): Promise<readonly (SpentRow & { intentDigest: string; line: number })[]>;
   reserveSpend(row: { intentDigest: string; line: number; keyId: string; asset: string; amount: string; at: number }): Promise<void>;
   markSpent(intentDigest: string, line: number, at: number): Promise<void>;
   /** Gives a reservation back; a spent row stays. */
@@ -139,6 +142,8 @@ export interface PartyTransaction {
   insertWord(keyId: string, attempt: string, word: CeremonyWord & { at: number }): Promise<void>;
 
   policy(policyId: string): Promise<{ document: SignedPolicy; hash: string; version: number } | undefined>;
+  /** All versions held, newest first. */
+  policyVersions(policyId: string): Promise<readonly { document: SignedPolicy; hash: string; version: number }[]>;
   policies(): Promise<readonly { policyId: string; version: number; hash: string }[]>;
   insertPolicy(row: { policyId: string; version: number; hash: string; document: SignedPolicy; at: number }): Promise<void>;
 

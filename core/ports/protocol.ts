@@ -82,6 +82,8 @@ export type AggregateParams = {
   readonly messages: readonly Uint8Array[];
   /** Broadcast bodies: round (from 1) → sender index → body. */
   readonly rounds: readonly ReadonlyMap<number, Uint8Array>[];
+  /** Check every signer's share by itself even when the signature verifies: a key's test signature proves each. */
+  readonly proveEachShare?: boolean;
 };
 
 export type ProtocolMetadata = {
@@ -91,6 +93,8 @@ export type ProtocolMetadata = {
   readonly curve: Curve;
   readonly scheme: Scheme;
   readonly rounds: { readonly keygen: number; readonly sign: number };
+  /** Versions of the machines, pinned in a session when it begins. */
+  readonly versions: { readonly keygen: string; readonly sign: string };
   readonly parties: { readonly min: number; readonly max: number };
   readonly presigning: boolean;
   readonly identifiableAbort: boolean;

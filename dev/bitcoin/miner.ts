@@ -1,5 +1,6 @@
 /** Blocks on request, and by a ticker. */
 import type { Mining } from '../topology.ts';
+import type { BlockJournal } from './journal.ts';
 import { type BitcoinRpc, BitcoinRpcError } from './rpc.ts';
 
 /** Mines `count` blocks to `address` and returns their hashes. btcd knows `generate` (to its --miningaddr), Bitcoin Core `generatetoaddress`. */
@@ -20,7 +21,12 @@ export async function mineBlocks(
 }
 
 /** Mines as `mining` says until the returned function is called, which waits for a block under way. */
-export function startMiner(rpc: BitcoinRpc, address: string, mining: Mining): () => Promise<void> {
+export function startMiner(
+  rpc: BitcoinRpc,
+  address: string,
+  mining: Mining,
+  journal: BlockJournal,
+): () => Promise<void> {
   if (mining.mode === 'off') return async () => {};
   let stopped = false;
   let owed = mining.settleBlocks; // what waited when the stack went down gets its depth
@@ -31,6 +37,7 @@ export function startMiner(rpc: BitcoinRpc, address: string, mining: Mining): ()
       owed--;
     }
     await mineBlocks(rpc, address, 1);
+    await journal.catchUp();
   };
   let running = Promise.resolve();
   const timer = setInterval(() => {

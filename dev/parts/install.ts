@@ -1,5 +1,5 @@
-/** `node --import tsx dev/parts/install.ts`: installs every part that the tests and the stack need, with progress on stderr. */
-import { KeysagaError } from '../../schema/contracts/errors.ts';
+/** Installs every part that the tests and the stack need. */
+import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { Progress } from '../progress.ts';
 import { ensureBitcoin } from './bitcoin.ts';
 import type { Part } from './part.ts';
@@ -22,20 +22,29 @@ const replacedBy: Readonly<Record<string, string>> = {
   solana: 'SOLANA_RPC_URL',
 };
 
-const started = Date.now();
-const failures: string[] = [];
-await Promise.all(
-  Object.entries(installers).map(async ([name, ensure]) => {
-    if (process.env[replacedBy[name] ?? '']) return;
-    try {
-      const part = await ensure((event) => process.stderr.write(`  ${name}: ${event.message}\n`));
-      process.stderr.write(`  ${name} ${part.version}: ${part.path}\n`);
-    } catch (error) {
-      if (!(error instanceof KeysagaError)) throw error;
-      failures.push(error.message);
-    }
-  }),
-);
-for (const failure of failures) process.stderr.write(`keysaga: ${failure}\n`);
-process.stderr.write(`  parts checked in ${((Date.now() - started) / 1000).toFixed(1)} s\n`);
-process.exitCode = failures.length === 0 ? 0 : 1;
+/**
+ * All of them side by side, but those that the environment replaces. Progress and failures go to stderr, a line each;
+ * false when a part is missing.
+ */
+export async function installParts(): Promise<boolean> {
+  const started = Date.now();
+  const say = (text: string) => process.stderr.write(`keysaga: ${text}\n`);
+  const failures: string[] = [];
+  const versions: string[] = [];
+  await Promise.all(
+    Object.entries(installers).map(async ([name, ensure]) => {
+      if (process.env[replacedBy[name] ?? '']) return;
+      try {
+        const part = await ensure((event) => say(`${name}: ${event.message}`));
+        versions.push(`${name} ${part.version}`);
+      } catch (error) {
+        if (!isKeysagaError(error)) throw error;
+        failures.push(error.message);
+      }
+    }),
+  );
+  const seconds = ((Date.now() - started) / 1000).toFixed(1);
+  say(`parts ready in ${seconds} s: ${versions.sort().join(', ')}`);
+  for (const failure of failures) say(failure);
+  return failures.length === 0;
+}

@@ -1,9 +1,10 @@
 /** A Bitcoin regtest node with a faucet and a miner. */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { bitcoinFaucet, faucetKey } from '../bitcoin/faucet.ts';
+import { type BlockJournal, blockJournal } from '../bitcoin/journal.ts';
 import { mineBlocks, startMiner } from '../bitcoin/miner.ts';
 import { type BitcoinRpc, BitcoinRpcError, bitcoinRpc } from '../bitcoin/rpc.ts';
 import { readOrCreate } from '../files.ts';
@@ -60,7 +61,7 @@ const nodeArgs: Readonly<Record<BitcoinFlavour, (options: NodeOptions) => string
     '--minrelaytxfee=0.00001',
     `--datadir=${folder}`,
     `--logdir=${join(folder, 'logs')}`,
-    `--configfile=${join(folder, 'none.conf')}`,
+    `--configfile=${join(folder, 'btcd.conf')}`,
   ],
   bitcoind: ({ port, folder, user, password }) => [
     '-regtest',
@@ -80,6 +81,9 @@ const nodeArgs: Readonly<Record<BitcoinFlavour, (options: NodeOptions) => string
     '-printtoconsole=1',
   ],
 };
+
+const journalOf = (dataDir: string, rpc: BitcoinRpc): BlockJournal =>
+  blockJournal(join(dataDir, 'bitcoin-blocks'), rpc);
 
 export async function startBitcoin(
   context: StackContext,
@@ -106,6 +110,8 @@ export async function startBitcoin(
   // The two programs keep their files differently.
   const folder = join(context.dataDir, program.flavour);
   mkdirSync(folder, { recursive: true, mode: 0o700 });
+  // Without one, btcd tries to write its sample beside its program, and the user's own must not be read.
+  writeFileSync(join(folder, 'btcd.conf'), '', { mode: 0o600 });
   const urlOf = (port: number) => `http://${user}:${password}@127.0.0.1:${port}`;
   const { process, ports } = await startOnPorts(context, { rpc: rpcPort }, (wished) => ({
     name: 'bitcoin',
@@ -131,6 +137,7 @@ export async function startBitcoin(
   }));
   const rpcUrl = urlOf(ports.rpc);
   const rpc = bitcoinRpc(rpcUrl);
+  const journal = journalOf(context.dataDir, rpc);
   let stopMiner = async () => {};
   const close = async () => {
     await stopMiner();
@@ -138,15 +145,20 @@ export async function startBitcoin(
   };
   try {
     await checkNetwork(rpc, network);
+    await journal.replay();
     const height = await rpc.call<number>('getblockcount');
     if (height < readyHeight) await mineBlocks(rpc, address, readyHeight - height);
-    stopMiner = startMiner(rpc, address, mining);
+    await journal.catchUp();
+    stopMiner = startMiner(rpc, address, mining, journal);
   } catch (error) {
-    await close();
     await process.stop();
+    await close();
     throw error;
   }
-  return { record: { external: false, network, rpcUrl }, process, close };
+  const restarted = async () => {
+    await journal.replay();
+  };
+  return { record: { external: false, network, rpcUrl }, process, close, restarted };
 }
 
 export interface BitcoinClient {
@@ -162,9 +174,12 @@ export interface BitcoinClient {
 export function bitcoinClient(record: BitcoinRecord, dataDir: string): BitcoinClient {
   const rpc = bitcoinRpc(record.rpcUrl);
   const faucet = bitcoinFaucet(rpc, dataDir);
+  const journal = journalOf(dataDir, rpc);
   const mine = async (count: number): Promise<string[]> => {
     try {
-      return await mineBlocks(rpc, faucet.address, count);
+      const hashes = await mineBlocks(rpc, faucet.address, count);
+      if (!record.external) await journal.catchUp();
+      return hashes;
     } catch (error) {
       if (!(error instanceof BitcoinRpcError)) throw error;
       throw new KeysagaError(

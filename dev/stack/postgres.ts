@@ -248,7 +248,7 @@ export function postgresClient(record: PostgresRecord, dataDir: string): Postgre
     withLock(`${rolesFile}.lock`, work, { deadlineMs: 60_000 });
   return {
     adminUrl: record.adminUrl,
-    createDatabase(name) {
+    async createDatabase(name) {
       check(name);
       return locked(() =>
         withSql(record.adminUrl, async (sql) => {
@@ -273,7 +273,7 @@ export function postgresClient(record: PostgresRecord, dataDir: string): Postgre
         }),
       );
     },
-    dropDatabase(name) {
+    async dropDatabase(name) {
       check(name);
       return locked(() =>
         withSql(record.adminUrl, async (sql) => {

@@ -41,6 +41,15 @@ export const EVENTS = {
   }),
   'keysaga.transfer.broadcast.v1': z.strictObject({ ...transfer, purpose, id: z.string(), outcome: BroadcastOutcome }),
   'keysaga.transfer.confirmed.v1': z.strictObject({ ...transfer, purpose, id: z.string(), confirmations: z.int() }),
+  /** Final on chain: `included` with effect, `failed` without, `conflicted` when another transaction took its input or nonce. */
+  'keysaga.transfer.finalized.v1': z.strictObject({
+    ...transfer,
+    purpose,
+    id: z.string(),
+    outcome: z.enum(['included', 'failed', 'conflicted']),
+    confirmations: z.int().nonnegative(),
+    by: z.string().exactOptional(),
+  }),
   'keysaga.transfer.phase-changed.v1': z.strictObject({ ...transfer, phase: z.string(), reason: z.string().exactOptional() }),
   'keysaga.transfer.lease-released.v1': z.strictObject({ ...transfer, leases: z.array(z.string()) }),
   'keysaga.transfer.undo-recorded.v1': z.strictObject({

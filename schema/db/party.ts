@@ -105,6 +105,8 @@ export const sessions = pgTable(
     /** Set by round 1, computed from the signers' answers. */
     sessionId: text('session_id'),
     prepared: jsonb('prepared').$type<SignedPrepareAnswer[]>(),
+    /** The key's full ordered party list. */
+    members: jsonb('members').$type<readonly string[]>().notNull(),
     machineVersion: text('machine_version').notNull(),
     rounds: integer('rounds').notNull(),
     intentDigest: text('intent_digest'),

@@ -1,5 +1,5 @@
 /** `PartyStore` on PostgreSQL: Drizzle over postgres.js, one connection pool a process. */
-import { and, asc, count, desc, eq, gte, inArray, lt, ne, sql } from 'drizzle-orm';
+import { and, asc, count, desc, eq, gte, inArray, lt, ne, or, sql } from 'drizzle-orm';
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import type { PartyStore, PartyTransaction, SessionRow } from '../../core/ports/party-store.ts';
@@ -126,11 +126,21 @@ function transactionOf(tx: Tx): PartyTransaction {
     async lockLimit(keyId, asset) {
       await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`limit ${keyId} ${asset}`}, 0))`);
     },
-    spentSince: (keyId, asset, since) =>
+    spentSince: (keyId, asset, since, own) =>
       tx
         .select()
         .from(t.spent)
-        .where(and(eq(t.spent.keyId, keyId), eq(t.spent.asset, asset), gte(t.spent.at, since))),
+        .where(
+          and(
+            eq(t.spent.keyId, keyId),
+            eq(t.spent.asset, asset),
+            or(
+              eq(t.spent.state, 'reserved'),
+              gte(t.spent.at, since),
+              and(eq(t.spent.intentDigest, own.intentDigest), eq(t.spent.line, own.line)),
+            ),
+          ),
+        ),
     async reserveSpend(row) {
       await tx
         .insert(t.spent)
@@ -219,6 +229,8 @@ function transactionOf(tx: Tx): PartyTransaction {
         .limit(1);
       return row;
     },
+    policyVersions: (policyId) =>
+      tx.select().from(t.policies).where(eq(t.policies.policyId, policyId)).orderBy(desc(t.policies.version)),
     async policies() {
       const rows = await tx.select().from(t.policies).orderBy(asc(t.policies.policyId), asc(t.policies.version));
       return rows.map(({ policyId, version, hash }) => ({ policyId, version, hash }));

@@ -100,6 +100,7 @@ CREATE TABLE "sessions" (
 	"state" text NOT NULL,
 	"session_id" text,
 	"prepared" jsonb,
+	"members" jsonb NOT NULL,
 	"machine_version" text NOT NULL,
 	"rounds" integer NOT NULL,
 	"intent_digest" text,

@@ -1,0 +1,211 @@
+/** The second commit of a round: a plain outbox, the release of signature shares, or the certificate of a new key. */
+import { certificateOf } from '../../core/certificates.ts';
+import { isOpen, type PartyTransaction, type RoundRow, type SessionRow } from '../../core/ports/party-store.ts';
+import type { KeygenOutput } from '../../core/ports/protocol.ts';
+import { checkLine } from '../../core/rules/line.ts';
+import { bytesToHex, digestHex } from '../../core/signed.ts';
+import { signedBytes } from '../../schema/contracts/canonical.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type { Envelope, KeygenResult, PrepareKeygen, RoundAnswer } from '../../schema/contracts/party.ts';
+import type { PartyDeps } from './deps.ts';
+import { sealOutbox } from './envelopes.ts';
+import type { Computed, LiveRuns } from './live-runs.ts';
+import { answerOf } from './round.ts';
+import { closedError, erase, shareDataKeyId } from './sessions.ts';
+import { shareContext } from './shares.ts';
+
+type Committed = { readonly answer: RoundAnswer; readonly closed: boolean };
+
+export async function commitOutbox(
+  deps: PartyDeps,
+  live: LiveRuns,
+  row: SessionRow,
+  rounds: readonly RoundRow[],
+  round: number,
+  computed: Computed,
+): Promise<RoundAnswer> {
+  const outbox = await sealOutbox(deps, row, rounds, round, computed.outbox);
+  const last = round === row.rounds;
+  const { answer, closed } =
+    !last
+      ? await deps.store.transaction((tx) => plain(deps, tx, row, round, computed.outboxHash, outbox))
+      : row.kind === 'sign'
+        ? await deps.store.transaction((tx) => release(deps, tx, row, round, computed.outboxHash, outbox))
+        : await certify(deps, row, round, computed, outbox);
+  if (!closed) {
+    await deps.failPoints.at('party.round:after-outbox-commit');
+    return answer;
+  }
+  await deps.failPoints.at(row.kind === 'sign' ? 'party.release:after-commit' : 'party.certify:after-commit');
+  // The session's secrets go before the shares leave; the sweep at start finishes what a crash here leaves.
+  live.drop(row.attempt);
+  await erase(deps, [row.dataKeyId]);
+  if (row.kind === 'sign') await deps.failPoints.at('party.release:after-erasure');
+  return answer;
+}
+
+/**
+ * Locks the session again: another instance may have answered, or closed it, while this one computed. Whoever
+ * commits first decides the bytes.
+ */
+async function relock(tx: PartyTransaction, row: SessionRow, round: number): Promise<RoundAnswer | undefined> {
+  const now = await tx.session(row.attempt, { lock: true });
+  if (now === undefined) throw new KeysagaError('SessionUnknown', 'The session is gone.', { attempt: row.attempt });
+  const stored = (await tx.rounds(row.attempt)).find((r) => r.round === round);
+  if (stored?.outbox) return answerOf(now, stored);
+  if (!isOpen(now.state)) throw closedError(now);
+  return undefined;
+}
+
+async function plain(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  row: SessionRow,
+  round: number,
+  outboxHash: string,
+  outbox: Envelope[],
+): Promise<Committed> {
+  const stored = await relock(tx, row, round);
+  if (stored !== undefined) return { answer: stored, closed: false };
+  await tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: deps.clock.now() });
+  await deps.failPoints.at('party.round:before-outbox-commit');
+  return { answer: reply(row, round, outbox, false), closed: false };
+}
+
+const reply = (row: SessionRow, round: number, outbox: Envelope[], done: boolean): RoundAnswer => ({
+  attempt: row.request.attempt,
+  round,
+  sessionId: row.sessionId ?? '',
+  done,
+  outbox,
+});
+
+/**
+ * The releasing transaction: conflict judged again under the line's lock, shares stored for release, limit spent,
+ * release chain advanced, seed tombstoned, all in one commit. Nothing has left the party before it.
+ */
+async function release(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  row: SessionRow,
+  round: number,
+  outboxHash: string,
+  outbox: Envelope[],
+): Promise<Committed> {
+  const { intentDigest, line, request } = row;
+  if (intentDigest === null || line === null || request.kind !== 'sign')
+    throw new KeysagaError('Internal', 'A signing session without a line.', {}, { retryable: false });
+  const now = deps.clock.now();
+  // The line before the session, as in prepare: one order of locks, no deadlock.
+  await tx.lockLine(intentDigest, line, row.keyId, now);
+  const stored = await relock(tx, row, round);
+  if (stored !== undefined) return { answer: stored, closed: true };
+  const history = await tx.lineTransactions(intentDigest, line);
+  const own = history.find((t) => t.attempt === row.attempt && t.state === 'open');
+  if (own === undefined) throw new KeysagaError('SessionSuperseded', 'A newer attempt took the line.', { attempt: row.attempt });
+  checkLine(own, history);
+
+  await tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: now });
+  await tx.setLineTransactionState(row.attempt, 'released');
+  await tx.setLineState(intentDigest, line, request.purpose === 'void' ? 'void' : 'released');
+  if (request.purpose === 'payment') await tx.markSpent(intentDigest, line, now);
+  await tx.updateSession(row.attempt, { state: 'released', sealedSeed: null, closedAt: now });
+  const head = await tx.head({ lock: true });
+  const sessionId = row.sessionId ?? '';
+  const link = { previous: head.hash, attempt: row.attempt, sessionId, outboxHash };
+  await tx.advanceHead({
+    attempt: row.attempt,
+    sessionId,
+    outboxHash,
+    at: now,
+    next: { chainEpoch: head.chainEpoch, sequence: head.sequence + 1, hash: digestHex('head', link) },
+  });
+  await tx.audit({
+    kind: 'shares-released',
+    keyId: row.keyId,
+    attempt: row.attempt,
+    at: now,
+    detail: { purpose: request.purpose, intentDigest, sessionId },
+  });
+  await deps.failPoints.at('party.release:before-commit');
+  return { answer: reply(row, round, outbox, true), closed: true };
+}
+
+/**
+ * End of a key ceremony: the share is sealed and backed up, the backup read back, then share and certificate are
+ * committed together. From that commit on this party can no longer say `never`.
+ */
+async function certify(
+  deps: PartyDeps,
+  row: SessionRow,
+  round: number,
+  computed: Computed,
+  outbox: Envelope[],
+): Promise<Committed> {
+  const { request } = row;
+  const output = computed.output as KeygenOutput | undefined;
+  if (request.kind !== 'keygen' || output === undefined)
+    throw new KeysagaError('Internal', 'A key ceremony without an output.', {}, { retryable: false });
+  const { party } = deps.settings;
+  const key = describe(deps, request, output);
+  try {
+    await deps.failPoints.at('party.certify:before-backup');
+    await deps.backup.write(backupName(row), output.share, shareContext(party, row, 'backup'));
+    const dataKeyId = shareDataKeyId(row.attempt);
+    const sealed = await deps.sealer.seal(dataKeyId, output.share, shareContext(party, row), { create: true });
+    const certificate = certificateOf(party, request.attempt, key);
+    const signed = { certificate, signature: deps.identity.sign(signedBytes('certificate', certificate)) };
+    const keygen: KeygenResult = { key, certificate: signed };
+    return await deps.store.transaction(async (tx) => {
+      const stored = await relock(tx, row, round);
+      if (stored !== undefined) return { answer: stored, closed: true };
+      const now = deps.clock.now();
+      await tx.insertWord(row.keyId, row.attempt, { kind: 'certificate', certificate: signed, never: null, at: now });
+      await tx.insertShare({
+        keyId: row.keyId,
+        epoch: row.epoch,
+        attempt: row.attempt,
+        state: 'certified',
+        descriptor: key,
+        index: request.signers.indexOf(party) + 1,
+        sealed,
+        dataKeyId,
+        createdAt: now,
+      });
+      await tx.setOutbox(row.attempt, round, { outboxHash: computed.outboxHash, outbox, keygen, at: now });
+      await tx.updateSession(row.attempt, { state: 'released', sealedSeed: null, closedAt: now });
+      await tx.audit({ kind: 'key-certified', keyId: row.keyId, attempt: row.attempt, at: now, detail: { address: key.address } });
+      await deps.failPoints.at('party.certify:before-commit');
+      return { answer: { ...reply(row, round, outbox, true), keygen }, closed: true };
+    });
+  } finally {
+    output.share.fill(0);
+  }
+}
+
+export const backupName = (of: { keyId: string; epoch: number; attempt: string }): string =>
+  `${of.keyId}.${of.epoch}.${of.attempt}`;
+
+function describe(
+  deps: PartyDeps,
+  request: PrepareKeygen,
+  output: KeygenOutput,
+): KeyDescriptor {
+  const { keyId, walletId, epoch, network, protocol, threshold, signers, policyId, policyHash } = request;
+  return {
+    keyId,
+    walletId,
+    epoch,
+    network,
+    protocol,
+    threshold,
+    parties: signers,
+    publicKey: bytesToHex(output.publicKey),
+    publicPackage: bytesToHex(output.publicPackage),
+    address: deps.codecs.get(network).address(output.publicKey),
+    policyId,
+    policyHash,
+    transcriptHash: bytesToHex(output.transcriptHash),
+  };
+}

@@ -1,0 +1,183 @@
+/**
+ * Judging a request to sign: approvals against this party's own policy copy, the transaction's bytes against the
+ * intent, the line's history, the limits. Nothing the coordinator says is taken for granted; what cannot be
+ * derived from the share, the policy copy or the bytes themselves is verified by signature.
+ */
+import { requireOnceValidQuorum, requireQuorum, requireStartDelay } from '../../core/approvals.ts';
+import { intentDigest, parseIntent } from '../../core/intent.ts';
+import { effectiveDailyLimit, limitFor } from '../../core/policy.ts';
+import type { DecodedTransaction } from '../../core/ports/blockchain.ts';
+import type { PartyTransaction, ShareRow } from '../../core/ports/party-store.ts';
+import { checkLine } from '../../core/rules/line.ts';
+import { DAY_MS, dailySpent, requireWithinLimit } from '../../core/rules/limits.ts';
+import { checkPayment } from '../../core/rules/payment.ts';
+import { checkIntentTime } from '../../core/rules/time.ts';
+import { checkVoid } from '../../core/rules/void.ts';
+import { checkSigners } from '../../core/session/session.ts';
+import { digestHex, hexToBytes } from '../../core/signed.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { PrepareSign } from '../../schema/contracts/party.ts';
+import type { Policy } from '../../schema/contracts/policy.ts';
+import type { PartyDeps } from './deps.ts';
+import type { Admission } from './prepare.ts';
+import { closeSession } from './sessions.ts';
+
+export async function admitSigning(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  request: PrepareSign,
+  now: number,
+): Promise<Admission> {
+  const { settings, ceremonies, codecs } = deps;
+  const share = await activeShare(tx, request.keyId, request.epoch);
+  const key = share.descriptor;
+  checkSigners({
+    signers: request.signers,
+    parties: key.parties,
+    threshold: key.threshold,
+    self: settings.party,
+  });
+  if (request.signers.length !== key.threshold)
+    throw new KeysagaError('InvalidInput', `Exactly ${key.threshold} signers are needed.`, { field: 'signers' });
+  const codec = codecs.get(key.network);
+  const publicKey = hexToBytes(key.publicKey);
+  const intent = parseIntent(request.intent);
+  const digest = intentDigest(intent);
+  const decoded = codec.decode(request.unsigned, publicKey);
+  const transaction = { intent, decoded, address: key.address, network: key.network, walletId: key.walletId };
+
+  if (request.purpose === 'payment') {
+    const { policy, hash } = await currentPolicy(tx, key.policyId);
+    if (hash !== request.policyHash)
+      throw new KeysagaError('PolicyUnknown', 'Another policy version is in force here.', { field: 'policyHash' });
+    checkIntentTime({ intent, now, sessionLifeMs: settings.signingSessionMs });
+    const approvals = {
+      approvals: [...request.approvals, ...(await tx.rejectionsOf(digest))],
+      intentDigest: digest,
+      policy,
+      now,
+      horizonMs: settings.signingSessionMs,
+      verify: deps.verify,
+    };
+    requireQuorum(approvals);
+    requireStartDelay(approvals);
+    checkPayment({ ...transaction, policy });
+    const superseded = await joinLine(deps, tx, request, digest, decoded, now);
+    await reserveLimit(tx, { request, digest, policy, share, now });
+    return admission(superseded);
+  }
+
+  const policies = (await tx.policyVersions(key.policyId)).map((p) => p.document.policy);
+  const policy = policies[0];
+  if (policy === undefined) throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', { field: 'policyHash' });
+  requireOnceApproved(deps, request, digest, policies, now);
+  const standing = await lockedHistory(tx, request, digest, now);
+  checkVoid({ ...transaction, policy, released: standing.map((t) => t.conflictKeys) });
+  return admission(await joinLine(deps, tx, request, digest, decoded, now));
+
+  function admission(superseded: readonly string[]): Admission {
+    return {
+      policyId: key.policyId,
+      members: key.parties,
+      machine: ceremonies.describe(key.protocol, 'sign'),
+      lifeMs: settings.signingSessionMs,
+      intentDigest: digest,
+      line: request.line,
+      superseded,
+    };
+  }
+}
+
+/** The share, locked against refresh and destruction for as long as sessions hold it. */
+export async function activeShare(tx: PartyTransaction, keyId: string, epoch: number): Promise<ShareRow> {
+  const share = await tx.liveShare(keyId, epoch, 'share');
+  if (share === undefined) throw new KeysagaError('KeyUnknown', 'This party holds no share of that key and epoch.', { field: 'keyId' });
+  if (share.state !== 'active') throw new KeysagaError('KeyNotActive', 'The key share is not active yet.', { field: 'keyId' });
+  return share;
+}
+
+async function currentPolicy(tx: PartyTransaction, policyId: string) {
+  const row = await tx.policy(policyId);
+  if (row === undefined) throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', { field: 'policyHash' });
+  return { policy: row.document.policy, hash: row.hash };
+}
+
+/** A void needs approvals that once were valid, under whichever version they were counted. */
+function requireOnceApproved(
+  deps: PartyDeps,
+  request: PrepareSign,
+  digest: string,
+  policies: readonly Policy[],
+  now: number,
+): void {
+  let refusal: unknown;
+  for (const policy of policies) {
+    try {
+      requireOnceValidQuorum({ approvals: request.approvals, intentDigest: digest, policy, now, verify: deps.verify });
+      return;
+    } catch (error) {
+      refusal ??= error;
+    }
+  }
+  throw refusal;
+}
+
+async function lockedHistory(tx: PartyTransaction, request: PrepareSign, digest: string, now: number) {
+  const row = await tx.lockLine(digest, request.line, request.keyId, now);
+  if (row.keyId !== request.keyId)
+    throw new KeysagaError('LineClosed', 'This line belongs to another key.', { field: 'keyId' });
+  return tx.lineTransactions(digest, request.line);
+}
+
+/** Under the line's lock: conflict with everything that may be out, one open session, the older one tombstoned. */
+async function joinLine(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  request: PrepareSign,
+  digest: string,
+  decoded: DecodedTransaction,
+  now: number,
+): Promise<string[]> {
+  const history = await lockedHistory(tx, request, digest, now);
+  const { attempt, purpose, line } = request;
+  checkLine({ attempt, purpose, conflictKeys: decoded.conflictKeys }, history);
+  const older = await tx.openSessionsOfLine(digest, line);
+  for (const session of older)
+    await closeSession(tx, session, session.expiresAt <= now ? 'expired' : 'superseded', now);
+  await tx.insertLineTransaction({
+    attempt,
+    intentDigest: digest,
+    line,
+    purpose,
+    state: 'open',
+    unsignedHash: digestHex('unsigned', request.unsigned),
+    conflictKeys: decoded.conflictKeys,
+    fee: `${decoded.fee}`,
+    at: now,
+  });
+  return older.map((session) => session.dataKeyId);
+}
+
+/** Rolling 24 h under the asset's lock; what this line already spent is not counted a second time. */
+async function reserveLimit(
+  tx: PartyTransaction,
+  { request, digest, policy, share, now }: { request: PrepareSign; digest: string; policy: Policy; share: ShareRow; now: number },
+): Promise<void> {
+  const { intent, line, keyId } = request;
+  const { descriptor } = share;
+  await tx.lockLimit(keyId, intent.asset);
+  const entries = await tx.spentSince(keyId, intent.asset, now - DAY_MS, { intentDigest: digest, line });
+  const own = entries.find((e) => e.intentDigest === digest && e.line === line);
+  if (own !== undefined) return;
+  requireWithinLimit({
+    limit: effectiveDailyLimit(
+      policy,
+      limitFor(policy, descriptor.network, intent.asset),
+      descriptor.threshold,
+      descriptor.parties.length,
+    ),
+    used: dailySpent(entries, now),
+    asked: BigInt(intent.amount),
+  });
+  await tx.reserveSpend({ intentDigest: digest, line, keyId, asset: intent.asset, amount: intent.amount, at: now });
+}

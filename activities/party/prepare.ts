@@ -1,0 +1,159 @@
+/**
+ * `prepare`: a party decides alone whether it takes part. What it answers is signed and stored; a repeat gets the
+ * stored answer, the attempt under another body is refused, a closed attempt never reopens.
+ */
+import { isOpen, type PartyTransaction, type SessionRow } from '../../core/ports/party-store.ts';
+import type { SealContext } from '../../core/ports/sealing.ts';
+import { bytesToHex, digestHex } from '../../core/signed.ts';
+import { signedBytes } from '../../schema/contracts/canonical.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { PrepareRequest, type PrepareAnswer, type SignedHead, type SignedPrepareAnswer } from '../../schema/contracts/party.ts';
+import { countApprovals } from '../../core/approvals.ts';
+import { intentDigest, parseIntent } from '../../core/intent.ts';
+import { parseWith } from '../../core/parse.ts';
+import type { PartyDeps } from './deps.ts';
+import { admitKeygen } from './prepare-keygen.ts';
+import { activeShare, admitSigning } from './prepare-sign.ts';
+import { closedError, erase, sessionDataKeyId } from './sessions.ts';
+
+/** What the judgement of a request adds to its session. */
+export type Admission = {
+  readonly policyId: string;
+  /** The key's full ordered party list. */
+  readonly members: readonly string[];
+  readonly machine: { readonly version: string; readonly rounds: number };
+  readonly lifeMs: number;
+  readonly intentDigest: string | null;
+  readonly line: number | null;
+  /** Data keys of sessions that this one superseded; destroyed after the commit. */
+  readonly superseded: readonly string[];
+};
+
+/** Associated data of a session's sealed seed. */
+export const seedContext = (party: string, row: Pick<SessionRow, 'keyId' | 'attempt' | 'epoch'>): SealContext => ({
+  party,
+  keyId: row.keyId,
+  purpose: 'seed',
+  session: row.attempt,
+  epoch: row.epoch,
+  row: 'sessions',
+});
+
+export async function prepare(deps: PartyDeps, input: unknown): Promise<SignedPrepareAnswer> {
+  const request = parseWith(PrepareRequest, input, 'prepare');
+  const requestHash = digestHex('prepare-request', request);
+  if (!request.signers.includes(deps.settings.party))
+    throw new KeysagaError('InvalidInput', 'This party is not among the signers.', { field: 'signers' });
+  await keepRejections(deps, request);
+
+  const { answer, superseded } = await deps.store.transaction(async (tx) => {
+    const existing = await tx.session(request.attempt, { lock: true });
+    if (existing !== undefined) return { answer: storedAnswer(existing, requestHash, deps.clock.now()), superseded: [] };
+    return admit(deps, tx, request, requestHash);
+  });
+  await deps.failPoints.at('party.prepare:after-commit');
+  await erase(deps, superseded);
+  return answer;
+}
+
+/**
+ * A rejection binds the party that has seen it, so it is kept in a commit of its own: the request that carried it
+ * is refused and rolled back, and might come again without it.
+ */
+async function keepRejections(deps: PartyDeps, request: PrepareRequest): Promise<void> {
+  if (request.kind !== 'sign' || request.purpose !== 'payment') return;
+  const rejections = request.approvals.filter((a) => a.approval.decision === 'reject');
+  if (rejections.length === 0) return;
+  const digest = intentDigest(parseIntent(request.intent));
+  const now = deps.clock.now();
+  await deps.store.transaction(async (tx) => {
+    const { descriptor } = await activeShare(tx, request.keyId, request.epoch);
+    const current = await tx.policy(descriptor.policyId);
+    if (current === undefined) return;
+    const { rejected } = countApprovals({
+      approvals: rejections,
+      intentDigest: digest,
+      policy: current.document.policy,
+      now,
+      horizonMs: 0,
+      verify: deps.verify,
+    });
+    for (const signed of rejections)
+      if (rejected.includes(signed.approval.approver)) await tx.insertRejection(signed, now);
+  });
+}
+
+function storedAnswer(row: SessionRow, requestHash: string, now: number): SignedPrepareAnswer {
+  if (row.requestHash !== requestHash)
+    throw new KeysagaError('RequestConflict', 'This attempt was prepared with another body.', { field: 'attempt' });
+  if (!isOpen(row.state)) throw closedError(row);
+  if (row.expiresAt <= now) throw closedError({ ...row, state: 'expired' });
+  return row.answer;
+}
+
+async function admit(deps: PartyDeps, tx: PartyTransaction, request: PrepareRequest, requestHash: string) {
+  const { settings } = deps;
+  const now = deps.clock.now();
+  const admission =
+    request.kind === 'keygen' ? await admitKeygen(deps, tx, request) : await admitSigning(deps, tx, request, now);
+
+  const seed = deps.random.bytes(32);
+  try {
+    const pair = await deps.envelopes.deriveKeyPair(deps.ceremonies.derive(seed, 'hpke'));
+    const body: PrepareAnswer = {
+      party: settings.party,
+      attempt: request.attempt,
+      requestHash,
+      nonce: bytesToHex(deps.random.bytes(32)),
+      hpkePublicKey: bytesToHex(pair.publicKey),
+      policyHash: request.policyHash,
+      machineVersion: admission.machine.version,
+      expiresAt: new Date(now + admission.lifeMs).toISOString(),
+      head: await signedHead(deps, tx),
+      witnessed: [...(await tx.witnessed())],
+    };
+    const answer = { answer: body, signature: deps.identity.sign(signedBytes('prepare-answer', body)) };
+    const dataKeyId = sessionDataKeyId(request.attempt);
+    // The data key is durable before the row that needs it; a crash in between leaves an orphan for the sweep.
+    const sealedSeed = await deps.sealer.seal(dataKeyId, seed, seedContext(settings.party, request), { create: true });
+    await tx.insertSession({
+      attempt: request.attempt,
+      kind: request.kind,
+      keyId: request.keyId,
+      epoch: request.epoch,
+      requestId: request.requestId,
+      requestHash,
+      request,
+      answer,
+      policyId: admission.policyId,
+      policyHash: request.policyHash,
+      state: 'prepared',
+      sessionId: null,
+      prepared: null,
+      members: admission.members,
+      machineVersion: admission.machine.version,
+      rounds: admission.machine.rounds,
+      intentDigest: admission.intentDigest,
+      line: admission.line,
+      sealedSeed,
+      dataKeyId,
+      dataKeyDestroyed: false,
+      failureCode: null,
+      failureMessage: null,
+      failureCulprit: null,
+      createdAt: now,
+      expiresAt: now + admission.lifeMs,
+      closedAt: null,
+    });
+    await deps.failPoints.at('party.prepare:before-commit');
+    return { answer, superseded: admission.superseded };
+  } finally {
+    seed.fill(0);
+  }
+}
+
+/** This party's newest release, under its own signature. */
+export async function signedHead(deps: PartyDeps, tx: PartyTransaction): Promise<SignedHead> {
+  const head = { party: deps.settings.party, ...(await tx.head()) };
+  return { head, signature: deps.identity.sign(signedBytes('head', head)) };
+}

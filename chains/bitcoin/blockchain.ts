@@ -1,0 +1,362 @@
+/** The `Blockchain` port for Bitcoin Taproot wallets: see README.md for where to start. */
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import type {
+  Blockchain,
+  BuildResult,
+  Leaser,
+  LeaseRequest,
+} from '../../core/ports/blockchain.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type {
+  BroadcastOutcome,
+  SignedTransaction,
+  TransactionStatus,
+  UnsignedTransaction,
+} from '../../schema/contracts/transaction.ts';
+import { outcomeOf, outcomeOfFailure } from './broadcast.ts';
+import { type BitcoinCodec, createBitcoinCodec, readPsbt } from './codec.ts';
+import { type FeeOptions, feeRates } from './fees.ts';
+import { type BitcoinFollower, createFollower, type Logger } from './follower.ts';
+import { bitcoinNetwork } from './networks.ts';
+import { type BitcoinNode, createNode } from './node.ts';
+import { encodePsbt } from './psbt.ts';
+import { createRpc } from './rpc.ts';
+import { addressScript, dustLimit, walletScript } from './script.ts';
+import { type Payment, type Plan, planPayment, selectCoins } from './selection.ts';
+import {
+  type Database,
+  followedAt,
+  isWatched,
+  type Output,
+  outputAt,
+  unspentOf,
+  watchScript,
+} from './utxos.ts';
+import { planVoid, threatening } from './void.ts';
+
+export type BitcoinOptions = {
+  /** CAIP-2 id; decides the address format and is checked against the node's genesis block. */
+  readonly network: string;
+  /** `http://user:password@host:port`. */
+  readonly rpcUrl: string;
+  /**
+   * Coordinator database, migrated. Give it a pool of its own: `build` runs inside the ledger's transaction and reads and
+   * syncs on this handle, so with one shared pool as many builds as it has connections would wait for each other for ever.
+   */
+  readonly db: Database;
+  /** Confirmations after which a transaction is final; default by network (6 mainnet, 2 regtest). */
+  readonly finality?: number;
+  /**
+   * Confirmations that an output needs before it is spent; default by network (6 mainnet, 1 regtest). Fewer frees money
+   * earlier, but an input that a reorganisation removes leaves a released payment that nothing can exclude.
+   */
+  readonly inputConfirmations?: number;
+  readonly fees?: FeeOptions;
+  /** Time for one request to the node, ms; default 10,000. */
+  readonly timeoutMs?: number;
+  readonly logger?: Logger;
+};
+
+export type BitcoinBlockchain = Blockchain & {
+  readonly codec: BitcoinCodec;
+  /** The composition root starts and stops it; build, balance and lookup also sync by themselves. */
+  readonly follower: BitcoinFollower;
+  /** Watches a key from an earlier height, e.g. for a restored database. Idempotent. */
+  watch(key: Pick<KeyDescriptor, 'walletId' | 'publicKey'>, fromHeight: number): Promise<void>;
+};
+
+/** Consensus: a coinbase output may be spent by a block 100 above its own. */
+const COINBASE_MATURITY = 100;
+
+const native = (asset: string): void => {
+  if (asset !== 'native') {
+    throw new KeysagaError('InvalidInput', 'a Bitcoin network knows only the asset native', {
+      field: 'asset',
+    });
+  }
+};
+
+/** @throws KeysagaError `ChainUnsupported`, `InvalidInput` (`rpcUrl`, `finality`, `inputConfirmations`). No I/O. */
+export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
+  const network = bitcoinNetwork(options.network);
+  const positive = (field: 'finality' | 'inputConfirmations'): number => {
+    const value = options[field] ?? network[field];
+    if (!Number.isSafeInteger(value) || value < 1) {
+      throw new KeysagaError('InvalidInput', `${field} must be a positive integer`, { field });
+    }
+    return value;
+  };
+  const finality = positive('finality');
+  const inputConfirmations = positive('inputConfirmations');
+  const { db } = options;
+  const codec = createBitcoinCodec(network.id);
+  const node: BitcoinNode = createNode(
+    createRpc({
+      url: options.rpcUrl,
+      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
+    }),
+    network,
+  );
+  const follower = createFollower({
+    network: network.id,
+    node,
+    db,
+    ...(options.logger === undefined ? {} : { logger: options.logger }),
+  });
+
+  const leasePrefix = `bitcoin:${network.id}:`;
+  const leaseOf = (output: Output): LeaseRequest => ({
+    resource: `${leasePrefix}${output.txid}:${output.vout}`,
+    detail: { txid: output.txid, vout: String(output.vout), amount: output.amount.toString() },
+  });
+  const outpointOf = (lease: LeaseRequest): { txid: string; vout: number } => {
+    const match = /^([0-9a-f]{64}):(\d{1,10})$/.exec(lease.resource.slice(leasePrefix.length));
+    if (!lease.resource.startsWith(leasePrefix) || match?.[1] === undefined) {
+      throw new KeysagaError('StateConflict', 'a lease of this transfer is no output here', {
+        field: 'leases',
+        resource: lease.resource,
+      });
+    }
+    return { txid: match[1], vout: Number(match[2]) };
+  };
+
+  const spendable = (output: Output, tip: number): boolean => {
+    const confirmations = tip - output.blockHeight + 1;
+    return (
+      confirmations >= inputConfirmations &&
+      (!output.coinbase || confirmations >= COINBASE_MATURITY)
+    );
+  };
+
+  const syncedTip = async () => (await follower.syncOnce()).tip;
+
+  const watch: BitcoinBlockchain['watch'] = (key, fromHeight) =>
+    watchScript(db, {
+      network: network.id,
+      script: bytesToHex(walletScript(hexToBytes(key.publicKey))),
+      walletId: key.walletId,
+      fromHeight,
+    });
+
+  async function spendableOf(script: Uint8Array): Promise<Output[]> {
+    const hex = bytesToHex(script);
+    const tip = await syncedTip();
+    if (!(await isWatched(db, network.id, hex))) {
+      throw new KeysagaError('WalletUnknown', 'the wallet is not followed: provision it first', {
+        network: network.id,
+      });
+    }
+    return (await unspentOf(db, network.id, hex)).filter((output) => spendable(output, tip.height));
+  }
+
+  function ownScript(key: KeyDescriptor): Uint8Array {
+    if (key.network !== network.id) {
+      throw new KeysagaError('ChainMismatch', 'the key belongs to another network', {
+        field: 'network',
+        expected: network.id,
+        actual: key.network,
+      });
+    }
+    return walletScript(hexToBytes(key.publicKey));
+  }
+
+  const result = (plan: Plan, leases: readonly LeaseRequest[]): BuildResult => ({
+    unsigned: {
+      network: network.id,
+      format: 'bitcoin-psbt',
+      bytes: bytesToHex(encodePsbt(plan.inputs, plan.outputs)),
+    },
+    fee: plan.fee,
+    leases,
+  });
+
+  /** The leased outputs of a repeat; they stay usable until a block spends them. */
+  async function heldOutputs(held: readonly LeaseRequest[], own: Uint8Array): Promise<Output[]> {
+    return Promise.all(
+      held.map(async (lease) => {
+        const output = await outputAt(db, network.id, outpointOf(lease));
+        if (output?.script !== bytesToHex(own) || output.spentBy !== null) {
+          throw new KeysagaError('StateConflict', 'a leased output is spent or gone', {
+            field: 'leases',
+            resource: lease.resource,
+            ...(output?.spentBy ? { spentBy: output.spentBy } : {}),
+          });
+        }
+        return output;
+      }),
+    );
+  }
+
+  async function anchorOf(
+    intent: TransferIntent,
+    spendables: readonly Output[],
+  ): Promise<Output | undefined> {
+    const { anchor } = intent;
+    if (anchor === undefined) return undefined;
+    const refuse = (message: string) =>
+      new KeysagaError('InvalidInput', message, { field: 'anchor' });
+    if (anchor.kind !== 'bitcoin-outpoint') throw refuse('the anchor is not a Bitcoin outpoint');
+    const found = spendables.find(
+      ({ txid, vout }) => txid === anchor.txid && String(vout) === anchor.vout,
+    );
+    if (found === undefined) throw refuse("the anchor is no spendable output of the wallet");
+    return found;
+  }
+
+  return {
+    codec,
+    finality,
+    follower,
+
+    async balance(address, asset) {
+      native(asset);
+      const outputs = await spendableOf(addressScript(network, address));
+      return outputs.reduce((sum, { amount }) => sum + amount, 0n);
+    },
+
+    async build(intent, key, leaser: Leaser) {
+      native(intent.asset);
+      if (intent.chain !== network.id) {
+        throw new KeysagaError('ChainMismatch', 'the intent is for another network', {
+          field: 'chain',
+          expected: network.id,
+        });
+      }
+      const own = ownScript(key);
+      const to = addressScript(network, intent.destination);
+      const amount = BigInt(intent.amount);
+      if (amount < dustLimit(to)) {
+        throw new KeysagaError('InvalidInput', 'nodes do not relay an output this small', {
+          field: 'amount',
+          least: dustLimit(to).toString(),
+        });
+      }
+      const spendables = await spendableOf(own);
+      const rates = await feeRates(node, options.fees ?? {});
+      const payment: Payment = { to, amount, own, feeCap: BigInt(intent.feeCap), rates };
+
+      if (leaser.held.length > 0) {
+        const held = await heldOutputs(leaser.held, own);
+        const plan = planPayment(held, payment);
+        if (plan !== undefined) return result(plan, leaser.held);
+        throw new KeysagaError('InsufficientFunds', 'the leased outputs do not cover amount and fee', {
+          field: 'amount',
+          available: held.reduce((sum, output) => sum + output.amount, 0n).toString(),
+          amount: intent.amount,
+        });
+      }
+
+      const leases: LeaseRequest[] = [];
+      const tryTake = async (output: Output): Promise<boolean> => {
+        const lease = leaseOf(output);
+        if (!(await leaser.tryTake(lease.resource, lease.detail))) return false;
+        leases.push(lease);
+        return true;
+      };
+      const anchor = await anchorOf(intent, spendables);
+      if (anchor !== undefined && !(await tryTake(anchor))) {
+        throw new KeysagaError('LeaseUnavailable', 'another transfer holds the anchor', {
+          field: 'anchor',
+        });
+      }
+      const plan = await selectCoins(
+        spendables,
+        anchor === undefined ? [] : [anchor],
+        payment,
+        tryTake,
+      );
+      return result(plan, leases);
+    },
+
+    async buildVoid(key, released, feeCap) {
+      const own = ownScript(key);
+      if (released.length === 0) {
+        throw new KeysagaError('InvalidInput', 'nothing was released, so nothing is to be voided', {
+          field: 'released',
+        });
+      }
+      const publicKey = hexToBytes(key.publicKey);
+      const psbts = released.map((unsigned) => readPsbt(network, unsigned, publicKey));
+      const tip = await syncedTip();
+      const known = await Promise.all(
+        psbts.map(async (psbt) => ({
+          psbt,
+          spent: await Promise.all(psbt.inputs.map((input) => outputAt(db, network.id, input))),
+        })),
+      );
+      const alive = threatening(known, (height) => tip.height - height + 1 >= finality);
+      const plan = planVoid(alive, own, await feeRates(node, options.fees ?? {}), feeCap);
+      const leases = plan.inputs.map(({ txid, vout, amount }) => ({
+        resource: `${leasePrefix}${txid}:${vout}`,
+        detail: { txid, vout: String(vout), amount: amount.toString() },
+      }));
+      return result(plan, leases);
+    },
+
+    async broadcast(signed: SignedTransaction): Promise<BroadcastOutcome> {
+      if (signed.network !== network.id) {
+        throw new KeysagaError('ChainMismatch', 'the transaction is for another network', {
+          field: 'network',
+          expected: network.id,
+        });
+      }
+      try {
+        return outcomeOf(await node.send(signed.bytes), signed.id);
+      } catch (error) {
+        return outcomeOfFailure(error);
+      }
+    },
+
+    async lookup(id, unsigned: UnsignedTransaction, publicKey): Promise<TransactionStatus> {
+      const psbt = readPsbt(network, unsigned, publicKey);
+      if (psbt.txid !== id) {
+        throw new KeysagaError('InvalidInput', 'the id is not that of the transaction', {
+          field: 'id',
+        });
+      }
+      const tip = await syncedTip();
+      // The follower's record first: it needs no transaction index, and it also knows who else spent the inputs.
+      let rival: { by: string; final: boolean } | undefined;
+      for (const input of psbt.inputs) {
+        const output = await outputAt(db, network.id, input);
+        if (output === undefined || output.spentBy === null || output.spentHeight === null) continue;
+        const confirmations = Math.max(0, tip.height - output.spentHeight + 1);
+        const final = confirmations >= finality;
+        if (output.spentBy === id) {
+          const block = await followedAt(db, network.id, output.spentHeight);
+          if (block !== undefined) {
+            return { status: 'included', confirmations, block: block.hash, final };
+          }
+        } else if (rival === undefined || final) {
+          rival = { by: output.spentBy, final };
+        }
+      }
+      if (rival !== undefined) return { status: 'conflicted', ...rival };
+      const seen = await node.transaction(id);
+      if (seen !== undefined) {
+        const { confirmations, block } = seen;
+        if (confirmations === 0 || block === undefined) return { status: 'pending' };
+        return { status: 'included', confirmations, block, final: confirmations >= finality };
+      }
+      for (const { txid, vout } of psbt.inputs) {
+        const by = await node.spender(txid, vout);
+        if (by !== undefined && by !== id) return { status: 'conflicted', by, final: false };
+      }
+      return { status: 'unknown' };
+    },
+
+    async provision(key) {
+      const script = bytesToHex(ownScript(key));
+      if (await isWatched(db, network.id, script)) return;
+      const { height } = await node.tip();
+      // A few blocks below the tip, which a reorganisation may replace by others that pay the wallet already.
+      await watch(key, Math.max(0, height - finality));
+    },
+
+    watch,
+
+    tip: () => node.tip(),
+  };
+}

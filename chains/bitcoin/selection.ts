@@ -1,0 +1,153 @@
+/** Which outputs a transaction spends and what comes back. Pure and deterministic but for the leases' answers. */
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
+import { type FeeRates, paymentFee } from './fees.ts';
+import { outpoint, type PsbtInput, type PsbtOutput } from './psbt.ts';
+import { dustLimit, virtualSize } from './script.ts';
+import type { Output } from './utxos.ts';
+
+export type Plan = {
+  readonly inputs: readonly PsbtInput[];
+  readonly outputs: readonly PsbtOutput[];
+  readonly fee: bigint;
+};
+export type Payment = {
+  readonly to: Uint8Array;
+  readonly amount: bigint;
+  /** The wallet's own script. */
+  readonly own: Uint8Array;
+  readonly feeCap: bigint;
+  readonly rates: FeeRates;
+};
+
+/** An input is a digest to be signed by every party: more make a session heavy, and a transaction too big to relay. */
+export const MAX_INPUTS = 100;
+
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+/** BIP-69: inputs by id in display order, then index; outputs by amount, then script. The order tells nobody which is change. */
+export const sortInputs = (inputs: readonly PsbtInput[]): PsbtInput[] =>
+  [...inputs].sort((a, b) => compare(a.txid, b.txid) || a.vout - b.vout);
+export const sortOutputs = (outputs: readonly PsbtOutput[]): PsbtOutput[] =>
+  [...outputs].sort(
+    (a, b) =>
+      (a.amount < b.amount ? -1 : a.amount > b.amount ? 1 : 0) ||
+      compare(bytesToHex(a.script), bytesToHex(b.script)),
+  );
+
+export const asInput = ({ txid, vout, amount, script }: Output): PsbtInput => ({
+  txid,
+  vout,
+  amount,
+  script: hexToBytes(script),
+});
+
+/**
+ * Payment from exactly these inputs: with change when it is worth an output, else the rest goes to the fee. Undefined
+ * when they do not suffice, or when a rest too small for change would lift the fee above the cap.
+ * @throws KeysagaError `FeeAboveCap` when no choice of inputs could help.
+ */
+export function planPayment(chosen: readonly Output[], payment: Payment): Plan | undefined {
+  const { to, amount, own, feeCap, rates } = payment;
+  const total = chosen.reduce((sum, output) => sum + output.amount, 0n);
+  if (total <= amount) return undefined;
+  const plan = (outputs: readonly PsbtOutput[], fee: bigint): Plan => ({
+    inputs: sortInputs(chosen.map(asInput)),
+    outputs: sortOutputs(outputs),
+    fee,
+  });
+  const pay = { script: to, amount };
+  const withChange = virtualSize(chosen.length, [to, own]);
+  const changeFee = feeWithin(rates, withChange, feeCap);
+  if (changeFee !== undefined) {
+    const change = total - amount - changeFee;
+    if (change >= dustLimit(own)) {
+      return plan([pay, { script: own, amount: change }], changeFee);
+    }
+  }
+  const fee = paymentFee(rates, virtualSize(chosen.length, [to]), feeCap);
+  const rest = total - amount;
+  return rest >= fee && rest <= feeCap ? plan([pay], rest) : undefined;
+}
+
+function feeWithin(rates: FeeRates, size: bigint, cap: bigint): bigint | undefined {
+  try {
+    return paymentFee(rates, size, cap);
+  } catch (error) {
+    if (isKeysagaError(error, 'FeeAboveCap')) return undefined;
+    throw error;
+  }
+}
+
+/**
+ * Chooses outputs for a payment and leases them. The smallest single output that suffices comes first, so that large
+ * ones stay free for transfers at the same time; else the largest together, so that there are few.
+ * `candidates` must be sorted largest first; `required` (an anchor) is leased already and always in.
+ * @throws KeysagaError `InsufficientFunds`; `LeaseUnavailable` when only outputs that others hold are missing;
+ * `FeeAboveCap`.
+ */
+export async function selectCoins(
+  candidates: readonly Output[],
+  required: readonly Output[],
+  payment: Payment,
+  tryTake: (output: Output) => Promise<boolean>,
+): Promise<Plan> {
+  const alone = planPayment(required, payment);
+  if (alone !== undefined) return alone;
+  const free = candidates.filter(
+    (output) => !required.some((other) => outpoint(other) === outpoint(output)),
+  );
+  // Judged before anything is leased: what the outputs cannot cover, no waiting for leases will.
+  if (!sufficient(required, free, payment)) {
+    const total = [...required, ...free].reduce((sum, { amount }) => sum + amount, 0n);
+    throw new KeysagaError(
+      'InsufficientFunds',
+      `the wallet's spendable outputs (${total} sats) do not cover amount and fee`,
+      {
+        field: 'amount',
+        available: total.toString(),
+        amount: payment.amount.toString(),
+        outputs: required.length + free.length,
+        maxInputs: MAX_INPUTS,
+      },
+    );
+  }
+  const refused = new Set<string>();
+  const take = async (output: Output): Promise<boolean> => {
+    if (refused.has(outpoint(output))) return false;
+    const taken = await tryTake(output);
+    if (!taken) refused.add(outpoint(output));
+    return taken;
+  };
+  for (const output of [...free].reverse()) {
+    const plan = planPayment([...required, output], payment);
+    if (plan !== undefined && (await take(output))) return plan;
+  }
+  const chosen: Output[] = [...required];
+  for (const output of free) {
+    if (chosen.length >= MAX_INPUTS) break;
+    if (!(await take(output))) continue;
+    chosen.push(output);
+    const plan = planPayment(chosen, payment);
+    if (plan !== undefined) return plan;
+  }
+  // What was taken on the way goes back with the building transaction, which this failure rolls back.
+  throw new KeysagaError('LeaseUnavailable', 'outputs that are needed are held by other transfers', {
+    held: refused.size,
+  });
+}
+
+function sufficient(
+  required: readonly Output[],
+  free: readonly Output[],
+  payment: Payment,
+): boolean {
+  if (free.some((output) => planPayment([...required, output], payment) !== undefined)) return true;
+  const chosen: Output[] = [...required];
+  for (const output of free) {
+    if (chosen.length >= MAX_INPUTS) return false;
+    chosen.push(output);
+    if (planPayment(chosen, payment) !== undefined) return true;
+  }
+  return false;
+}

@@ -1,0 +1,116 @@
+/** The void: a transaction that excludes every released one and pays only the wallet (architecture.md, "Void"). */
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { type FeeRates, feeFor, type Replaced, voidFee } from './fees.ts';
+import { outpoint, type Psbt } from './psbt.ts';
+import { dustLimit, virtualSize } from './script.ts';
+import { asInput, type Plan, sortInputs } from './selection.ts';
+import type { Output } from './utxos.ts';
+
+/** A released transaction with what the follower knows of its inputs. */
+export type Released = {
+  readonly psbt: Psbt;
+  /** In input order; undefined for an output that is not on the chain (any more). */
+  readonly spent: readonly (Output | undefined)[];
+};
+
+const replaced = ({ psbt }: Released): Replaced => ({
+  fee:
+    psbt.inputs.reduce((sum, { amount }) => sum + amount, 0n) -
+    psbt.outputs.reduce((sum, { amount }) => sum + amount, 0n),
+  virtualSize: virtualSize(
+    psbt.inputs.length,
+    psbt.outputs.map(({ script }) => script),
+  ),
+});
+
+const conflict = (reason: string, message: string): KeysagaError =>
+  new KeysagaError('StateConflict', message, { reason });
+
+/**
+ * The released transactions that could still get into a block: not those that lost an input to another transaction
+ * which is final. @throws KeysagaError `StateConflict` (`reason`: `confirmed`, `excluded`).
+ */
+export function threatening(
+  released: readonly Released[],
+  final: (spentHeight: number) => boolean,
+): Released[] {
+  const alive = released.filter(({ psbt, spent }) => {
+    const inBlock = spent.filter((output) => output?.spentBy !== null && output !== undefined);
+    if (inBlock.some((output) => output?.spentBy === psbt.txid)) {
+      throw conflict('confirmed', 'a released transaction is in a block: nothing is left to void');
+    }
+    return !inBlock.some((output) => final(output?.spentHeight ?? 0));
+  });
+  if (alive.length === 0) {
+    throw conflict('excluded', 'another transaction has already excluded every released one');
+  }
+  return alive;
+}
+
+/**
+ * Spends at least one input of each. Greedy hitting set: the unspent output that most of the uncovered ones share, the
+ * largest of those; more of their outputs are added while the value does not carry fee and output.
+ * @throws KeysagaError `LeaseUnavailable` when an input of one is not spendable now; `FeeAboveCap`;
+ * `InsufficientFunds` when all inputs together carry no fee that replaces.
+ */
+export function planVoid(
+  alive: readonly Released[],
+  own: Uint8Array,
+  rates: FeeRates,
+  feeCap: bigint,
+): Plan {
+  const usable = new Map<string, Output>();
+  for (const { spent } of alive) {
+    for (const output of spent) {
+      if (output !== undefined && output.spentBy === null) usable.set(outpoint(output), output);
+    }
+  }
+  const covers = (output: Output): number[] =>
+    alive.flatMap(({ psbt }, i) =>
+      psbt.inputs.some((input) => outpoint(input) === outpoint(output)) ? [i] : [],
+    );
+  // The map's order depends on the order of `released`; the result must not.
+  const ordered = [...usable.values()].sort(
+    (a, b) =>
+      (a.amount > b.amount ? -1 : a.amount < b.amount ? 1 : 0) ||
+      (outpoint(a) < outpoint(b) ? -1 : 1),
+  );
+  const chosen: Output[] = [];
+  const open = new Set(alive.keys());
+  while (open.size > 0) {
+    let best: { output: Output; hits: number[] } | undefined;
+    for (const output of ordered) {
+      const hits = covers(output).filter((i) => open.has(i));
+      if (hits.length > (best?.hits.length ?? 0)) best = { output, hits };
+    }
+    if (best === undefined) {
+      throw new KeysagaError('LeaseUnavailable', 'an input of a released transaction is not spendable now', {
+        field: 'released',
+      });
+    }
+    chosen.push(best.output);
+    for (const i of best.hits) open.delete(i);
+  }
+  const rest = ordered.filter((output) => !chosen.includes(output));
+  for (;;) {
+    const size = virtualSize(chosen.length, [own]);
+    const fee = voidFee(rates, size, alive.map(replaced), feeCap);
+    const amount = chosen.reduce((sum, output) => sum + output.amount, 0n) - fee;
+    if (amount >= dustLimit(own)) {
+      return {
+        inputs: sortInputs(chosen.map(asInput)),
+        outputs: [{ script: own, amount }],
+        fee,
+      };
+    }
+    const next = rest.shift();
+    if (next === undefined) {
+      throw new KeysagaError('InsufficientFunds', 'the inputs do not carry the fee of a void', {
+        field: 'released',
+        fee: fee.toString(),
+        least: feeFor(rates.floor, size).toString(),
+      });
+    }
+    chosen.push(next);
+  }
+}

@@ -1,0 +1,40 @@
+/** Daily limits: a rolling 24 hours per asset, counted once per line. */
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+
+export const DAY_MS = 86_400_000;
+
+export type SpendEntry = {
+  /** Smallest unit, decimal. */
+  readonly amount: string;
+  /** Milliseconds since the epoch: of the reservation, from release on of the release. */
+  readonly at: number;
+  readonly state: 'reserved' | 'spent';
+};
+
+/**
+ * What counts against the limit at `now`. A reservation counts until it is given back, however old: its session
+ * may still release. A spent entry counts for 24 hours; one dated in the future (the clock was set back) counts.
+ */
+export function dailySpent(entries: readonly SpendEntry[], now: number): bigint {
+  let sum = 0n;
+  for (const { amount, at, state } of entries)
+    if (state === 'reserved' || at > now - DAY_MS) sum += BigInt(amount);
+  return sum;
+}
+
+/** Throws `LimitExceeded` (`field` `amount`, `limit`, `used`, `asked`) when used + asked goes above the limit. */
+export function requireWithinLimit(check: {
+  readonly limit: bigint;
+  readonly used: bigint;
+  readonly asked: bigint;
+}): void {
+  const { limit, used, asked } = check;
+  if (asked >= 0n && used + asked <= limit) return;
+  throw new KeysagaError('LimitExceeded', 'Above the limit of a day.', {
+    field: 'amount',
+    rule: 'perDay',
+    limit: `${limit}`,
+    used: `${used}`,
+    asked: `${asked}`,
+  });
+}

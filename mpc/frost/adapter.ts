@@ -1,0 +1,43 @@
+/** FROST as a `ThresholdProtocol`: the same machines over two suites. */
+import type { ThresholdProtocol } from '../../core/ports/protocol.ts';
+import { composedRounds } from '../activation.ts';
+import { held } from '../faults.ts';
+import { MAX_PARTIES } from '../params.ts';
+import { aggregate } from './aggregate.ts';
+import { bip340Suite } from './bip340.ts';
+import { ed25519Suite } from './ed25519.ts';
+import { checkPublicPackage, decodePublicPackage } from './encoding.ts';
+import { createKeygen, KEYGEN_ROUNDS, keygenVersion } from './keygen.ts';
+import { createSign, SIGN_ROUNDS } from './sign.ts';
+import { signVersion } from './sign-context.ts';
+import type { FrostSuite } from './suite.ts';
+
+const adapter = (suite: FrostSuite): ThresholdProtocol => ({
+  metadata: {
+    id: suite.id,
+    name: suite.name,
+    source: suite.source,
+    curve: suite.curve,
+    scheme: suite.scheme,
+    rounds: { keygen: composedRounds(KEYGEN_ROUNDS, SIGN_ROUNDS), sign: SIGN_ROUNDS },
+    versions: { keygen: keygenVersion(suite), sign: signVersion(suite) },
+    parties: { min: 2, max: MAX_PARTIES },
+    presigning: false,
+    identifiableAbort: true,
+  },
+  keygen: (params) => createKeygen(suite, params),
+  sign: (params) => createSign(suite, params),
+  aggregate: (params) => aggregate(suite, params),
+  verify: (publicKey, message, signature) => suite.verify(publicKey, message, signature),
+  publicKey(publicPackage) {
+    const decoded = decodePublicPackage(suite, publicPackage);
+    checkPublicPackage(suite, decoded);
+    return suite.chainKey(held(decoded.commitments[0]));
+  },
+  activationMessage: (bytes) => suite.activationMessage(bytes),
+});
+
+/** Ed25519 signatures: Solana. */
+export const frostEd25519: ThresholdProtocol = adapter(ed25519Suite);
+/** BIP-340 signatures under BIP-341 output keys: Bitcoin P2TR. */
+export const frostBip340: ThresholdProtocol = adapter(bip340Suite);

@@ -1,0 +1,36 @@
+/** FROST(Ed25519, SHA-512), RFC 9591 section 6.1: its signatures are RFC 8032 Ed25519 (Solana). */
+import { ed25519, ed25519_FROST } from '@noble/curves/ed25519.js';
+import { sha512 } from '@noble/hashes/sha2.js';
+import { concatBytes, utf8ToBytes } from '../bytes.ts';
+import { type FrostSuite, senderChecks } from './suite.ts';
+
+const { Point } = ed25519;
+/** H of the proof of knowledge, as the library and frost-rs define it: RFC 9591's pattern with the label `dkg`. */
+const PROOF_PREFIX = utf8ToBytes('FROST-ED25519-SHA512-v1dkg');
+
+const littleEndian = (bytes: Uint8Array): bigint =>
+  bytes.reduceRight((sum, byte) => (sum << 8n) | BigInt(byte), 0n);
+
+export const ed25519Suite: FrostSuite = {
+  id: 'frost-ed25519',
+  name: 'FROST (Ed25519)',
+  source: 'RFC 9591; key generation of the FROST paper (ePrint 2020/852)',
+  curve: 'ed25519',
+  scheme: 'eddsa',
+  tag: 1,
+  frost: ed25519_FROST,
+  pointBytes: 32,
+  chainKey: (groupKey) => groupKey.slice(),
+  verify(publicKey, message, signature) {
+    try {
+      // RFC 8032 strictly, without ZIP-215's leniency: what Solana's validators accept.
+      return ed25519.verify(signature, message, publicKey, { zip215: false });
+    } catch {
+      return false;
+    }
+  },
+  activationMessage: (bytes) => bytes.slice(),
+  checks: senderChecks(Point, (input) =>
+    Point.Fn.create(littleEndian(sha512(concatBytes(PROOF_PREFIX, input)))),
+  ),
+};

@@ -1,0 +1,57 @@
+/**
+ * `staticSummary` and `staticDetails` of the sagas: what the Temporal UI shows about one before anything ran.
+ * The client sets them at the start; both are payloads, so the codec encrypts them.
+ */
+import type { TransferIntent } from './intent.ts';
+import type { GenerateKeyRequest } from './key.ts';
+
+/** Untrusted text inside Markdown: no line breaks, no characters that Markdown or HTML reads. */
+export const plain = (text: string, limit = 200): string =>
+  text
+    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
+    .replace(/[\\`*_{}[\]<>#|~!&]/g, '\\$&')
+    .slice(0, limit);
+
+/** Lines of `name: value` as a Markdown list with padded names, which the UI shows in a fixed-width font. */
+const lines = (rows: readonly (readonly [string, string])[]): string =>
+  ['```', ...rows.map(([name, value]) => `${`${name}:`.padEnd(13)}${value}`), '```'].join('\n');
+
+/** Inside a code fence only the fence itself and control characters matter. */
+const fenced = (text: string, limit = 300): string =>
+  text
+    .replace(/[\p{Cc}\p{Cf}\u2028\u2029]+/gu, ' ')
+    .replaceAll('`', "'")
+    .slice(0, limit);
+
+/** One line, at most 200 characters. */
+export const summaryOf = (intent: TransferIntent): string =>
+  plain(`${intent.walletId}: ${intent.amount} ${intent.asset} to ${intent.destination}`);
+
+export const detailsOf = (intent: TransferIntent, intentDigest: string): string =>
+  lines([
+    ['request', intent.requestId],
+    ['wallet', intent.walletId],
+    ['chain', intent.chain],
+    ['to', fenced(intent.destination)],
+    ['amount', `${intent.amount} ${fenced(intent.asset)}`],
+    ['fee at most', intent.feeCap],
+    ['issued', intent.issuedAt],
+    ['expires', intent.expiresAt],
+    ...(intent.memo === undefined ? [] : [['memo', fenced(intent.memo)] as const]),
+    ['digest', intentDigest],
+  ]);
+
+export const summaryOfKey = (request: GenerateKeyRequest): string =>
+  plain(
+    `${request.requestId}: key of ${request.threshold} of ${request.parties.length} on ${request.network}`,
+  );
+
+export const detailsOfKey = (request: GenerateKeyRequest): string =>
+  lines([
+    ['wallet', request.requestId],
+    ['network', request.network],
+    ['protocol', request.protocol ?? 'chosen by rule'],
+    ['threshold', `${request.threshold} of ${request.parties.length}`],
+    ['parties', request.parties.join(', ')],
+    ['policy', request.policyId],
+  ]);

@@ -1,0 +1,3 @@
+/** What the HTTP edge may import of the store: opening it, and reading. */
+export { type CoordinatorDatabase, openCoordinatorDatabase } from '../coordinator/database.ts';
+export * from './coordinator.ts';

@@ -1,0 +1,544 @@
+/**
+ * What every threshold protocol must do, whatever its mathematics. Run for each adapter and each (t, n). Machines
+ * are deterministic, so each attack is one party run against a recording of the others.
+ */
+import { beforeAll, describe, expect, it } from 'vitest';
+import type {
+  KeygenOutput,
+  ProtocolMessage,
+  ThresholdProtocol,
+} from '../../core/ports/protocol.ts';
+import {
+  type ActivationOutput,
+  activationBytes,
+  activationCeremony,
+  ceremonyRounds,
+} from '../../mpc/activation.ts';
+import { createRun, outboxHash, replayRun } from '../../mpc/runner.ts';
+import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
+import {
+  ceremonyAll,
+  hex,
+  inboxFor,
+  keygenAll,
+  outputOf,
+  type Recording,
+  range,
+  runVictim,
+  type Shape,
+  seedOf,
+  signAll,
+} from '../support/mpc.ts';
+
+export type SuiteOptions = {
+  /** Verifiers that had no part in making the signature; all must agree. */
+  readonly verifiers: readonly ((
+    publicKey: Uint8Array,
+    message: Uint8Array,
+    signature: Uint8Array,
+  ) => boolean)[];
+  /** A message that the scheme can sign. */
+  readonly message: (label: string) => Uint8Array;
+  /** Messages that it must refuse to sign. */
+  readonly unsignable: readonly Uint8Array[];
+};
+
+/** All t-subsets for a small n, else a few that differ in every member. */
+function signerSets({ threshold: t, parties: n }: Shape): number[][] {
+  const sets: number[][] = [range(t), range(n), range(n).slice(n - t)];
+  if (n <= 3) sets.push([1, n]);
+  return [...new Map(sets.map((set) => [set.join(), set])).values()];
+}
+
+/** `count` positions spread over a body, its first and last byte among them. */
+const positions = (length: number, count: number): number[] => [
+  ...new Set(
+    Array.from({ length: count }, (_, i) =>
+      Math.floor((i * (length - 1)) / Math.max(1, count - 1)),
+    ),
+  ),
+];
+
+const flipped = (body: Uint8Array, at: number): Uint8Array => {
+  const out = body.slice();
+  out[at] = (out[at] ?? 0) ^ 1;
+  return out;
+};
+
+type Attack = {
+  readonly name: string;
+  readonly inbox: readonly ProtocolMessage[];
+  readonly blame: boolean;
+};
+
+/** Every way in which the message of `from` can be wrong at its receiver. `blame`: the sender must be named. */
+function attacks(
+  inbox: readonly ProtocolMessage[],
+  from: number,
+  own: Uint8Array | undefined,
+  foreign: Uint8Array | undefined,
+  earlier: Uint8Array | undefined,
+  flips: number,
+): Attack[] {
+  const at = inbox.findIndex((message) => message.from === from);
+  const target = inbox[at];
+  if (target === undefined) return [];
+  const { body } = target;
+  const replaced = (changed: Uint8Array) =>
+    inbox.map((m, i) => (i === at ? { from, body: changed } : m));
+  const list: Attack[] = [
+    ...positions(body.length, flips).map((p) => ({
+      name: `byte ${p} flipped`,
+      inbox: replaced(flipped(body, p)),
+      blame: true,
+    })),
+    { name: 'empty', inbox: replaced(new Uint8Array()), blame: true },
+    { name: 'one byte short', inbox: replaced(body.slice(0, -1)), blame: true },
+    { name: 'one byte long', inbox: replaced(Uint8Array.from([...body, 0])), blame: true },
+    { name: 'zeros', inbox: replaced(new Uint8Array(body.length)), blame: true },
+    { name: 'ones', inbox: replaced(new Uint8Array(body.length).fill(0xff)), blame: true },
+    { name: 'missing', inbox: inbox.filter((_, i) => i !== at), blame: true },
+    { name: 'twice', inbox: [...inbox, target], blame: true },
+    { name: 'from nobody', inbox: [...inbox, { from: 99, body }], blame: false },
+    { name: 'from index 0', inbox: [...inbox, { from: 0, body }], blame: false },
+  ];
+  if (own !== undefined)
+    list.push({ name: 'own message reflected', inbox: replaced(own), blame: true });
+  if (foreign !== undefined)
+    list.push({ name: 'of another session', inbox: replaced(foreign), blame: true });
+  if (earlier !== undefined)
+    list.push({ name: 'of the round before', inbox: replaced(earlier), blame: true });
+  const third = inbox.find((message) => message.from !== from);
+  if (third !== undefined)
+    list.push({ name: 'of another sender', inbox: replaced(third.body), blame: true });
+  return list;
+}
+
+/** The one acceptable answer to an attack. Whoever is named with certainty must be the attacker. */
+function expectFault(work: () => unknown, from: number, blame: boolean, name: string): void {
+  let thrown: unknown;
+  try {
+    work();
+  } catch (error) {
+    thrown = error;
+  }
+  expect(thrown, `${name}: accepted`).toBeInstanceOf(KeysagaError);
+  if (!isKeysagaError(thrown)) return;
+  expect(thrown.code, `${name}: ${thrown.message}`).toBe('ProtocolFault');
+  const { culprit, suspects } = thrown.details;
+  if (!blame) expect(culprit, name).toBeUndefined();
+  else if (culprit !== undefined) expect(culprit, `${name}: ${thrown.message}`).toBe(String(from));
+  else expect(suspects, `${name}: ${thrown.message}`).toContain(String(from));
+}
+
+export function protocolSuite(protocol: ThresholdProtocol, options: SuiteOptions): void {
+  const { id } = protocol.metadata;
+  const shapes: (Shape & { flips: number })[] = [
+    { threshold: 2, parties: 2, flips: 6 },
+    { threshold: 2, parties: 3, flips: 16 },
+    { threshold: 3, parties: 5, flips: 3 },
+    { threshold: 5, parties: 7, flips: 2 },
+  ];
+
+  describe.each(shapes)(`${id}, $threshold of $parties`, ({ flips, ...shape }) => {
+    const { threshold, parties } = shape;
+    const label = `${id}/${threshold}/${parties}`;
+    let live: Recording<ActivationOutput>;
+    let keys: Recording<KeygenOutput>;
+    beforeAll(() => {
+      live = ceremonyAll(protocol, shape, label);
+      keys = live;
+    });
+    const messages = (count: number) => range(count).map((i) => options.message(`${label}/${i}`));
+    const aggregateOf = (
+      rounds: readonly ReadonlyMap<number, Uint8Array>[],
+      signers: readonly number[],
+      signed: readonly Uint8Array[],
+    ) =>
+      protocol.aggregate({
+        ...shape,
+        publicPackage: outputOf(keys, 1).publicPackage,
+        signers,
+        messages: signed,
+        rounds,
+      });
+    const ceremonyOf = (index: number) =>
+      activationCeremony(protocol, {
+        params: { ...shape, index, sessionId: seedOf('session', label) },
+        keyId: 'vault',
+        epoch: 0,
+      });
+
+    it('gives all parties one key, each its own share, and a test signature by all', () => {
+      const first = outputOf(live, 1);
+      const shares = new Set<string>();
+      for (const member of range(parties)) {
+        const output = outputOf(live, member);
+        expect(hex(output.publicKey)).toBe(hex(first.publicKey));
+        expect(hex(output.publicPackage)).toBe(hex(first.publicPackage));
+        expect(hex(output.transcriptHash)).toBe(hex(first.transcriptHash));
+        expect(hex(output.testSignature)).toBe(hex(first.testSignature));
+        shares.add(hex(output.share));
+      }
+      expect(shares.size).toBe(parties);
+      expect(hex(protocol.publicKey(first.publicPackage))).toBe(hex(first.publicKey));
+      const message = protocol.activationMessage(activationBytes('vault', 0, first.transcriptHash));
+      expect(protocol.verify(first.publicKey, message, first.testSignature)).toBe(true);
+      for (const verify of options.verifiers)
+        expect(verify(first.publicKey, message, first.testSignature)).toBe(true);
+      const other = protocol.activationMessage(activationBytes('vault', 1, first.transcriptHash));
+      expect(protocol.verify(first.publicKey, other, first.testSignature)).toBe(false);
+    });
+
+    it('says nothing in the last round of a ceremony, and states its rounds', () => {
+      expect(ceremonyOf(1).rounds).toBe(ceremonyRounds(protocol));
+      for (const member of range(parties)) expect(live.outboxes.get(member)?.at(-1)).toEqual([]);
+    });
+
+    it('signs with each signer set, alone and in a batch', () => {
+      const { publicKey } = outputOf(keys, 1);
+      for (const [i, signers] of signerSets(shape).entries()) {
+        const signed = messages(i === 0 ? 3 : 1);
+        const run = signAll(protocol, shape, keys, signers, signed, `${label}/sign/${i}`);
+        expect(run.broadcasts.length).toBe(protocol.metadata.rounds.sign);
+        for (const signer of signers) expect(outputOf(run, signer)).toEqual({ released: true });
+        const signatures = aggregateOf(run.broadcasts, signers, signed);
+        expect(signatures.length).toBe(signed.length);
+        signatures.forEach((signature, at) => {
+          const message = signed[at] ?? new Uint8Array();
+          expect(protocol.verify(publicKey, message, signature)).toBe(true);
+          for (const verify of options.verifiers)
+            expect(verify(publicKey, message, signature)).toBe(true);
+          expect(protocol.verify(publicKey, flipped(message, 0), signature)).toBe(false);
+          expect(protocol.verify(publicKey, message, flipped(signature, 40))).toBe(false);
+        });
+      }
+    });
+
+    it('replays from seed and log byte for byte', () => {
+      const logged = live.logs.get(parties) ?? [];
+      const seed = seedOf('seed', label, parties);
+      // After a crash before each round, the rest of the run is the same.
+      const cuts = parties <= 3 ? range(live.logs.get(1)?.length ?? 0).map((r) => r - 1) : [3];
+      for (const cut of cuts) {
+        const run = replayRun(() => ceremonyOf(parties), seed, {
+          version: live.version,
+          entries: logged.slice(0, cut),
+        });
+        expect(run.next).toBe(cut + 1);
+        let output: ActivationOutput | undefined;
+        for (const entry of logged.slice(cut)) {
+          const result = run.round(entry.round, entry.inbox);
+          expect(hex(result.outboxHash)).toBe(hex(entry.outboxHash));
+          expect(result.outbox).toEqual(live.outboxes.get(parties)?.[entry.round - 1]);
+          output = result.output;
+        }
+        expect(output).toEqual(outputOf(live, parties));
+      }
+    });
+
+    it('equal seeds give equal keys, another seed or session another', () => {
+      if (parties > 3) return;
+      const again = keygenAll(protocol, shape, label);
+      const other = keygenAll(protocol, shape, `${label}/other`);
+      const sameSeedsOtherSession = keygenAll(protocol, shape, label, seedOf('session', 'another'));
+      for (const member of range(parties)) {
+        expect(outputOf(again, member).share).toEqual(outputOf(live, member).share);
+        expect(outputOf(other, member).share).not.toEqual(outputOf(live, member).share);
+        expect(outputOf(sameSeedsOtherSession, member).publicKey).not.toEqual(
+          outputOf(live, member).publicKey,
+        );
+      }
+    });
+
+    it('refuses fewer than t signers, strangers, and messages that the scheme cannot sign', () => {
+      const { share, publicPackage } = outputOf(keys, 1);
+      const base = {
+        ...shape,
+        index: 1,
+        sessionId: seedOf('session', label),
+        share,
+        publicPackage,
+        signers: range(threshold),
+        messages: messages(1),
+      };
+      const refused = (change: Partial<typeof base>, code = 'InvalidInput') =>
+        expect(() => protocol.sign({ ...base, ...change })).toThrowError(
+          expect.objectContaining({ code }),
+        );
+      refused({ signers: range(threshold - 1) });
+      refused({ signers: [...range(threshold)].reverse() });
+      refused({ signers: [...range(threshold - 1), threshold - 1] });
+      refused({ signers: [...range(threshold - 1), parties + 1] });
+      refused({ signers: range(parties).slice(parties - threshold), index: parties + 1 });
+      refused({ messages: [] });
+      refused({ sessionId: new Uint8Array(31) });
+      refused({ index: 2 });
+      refused({ share: outputOf(keys, 2).share });
+      refused({ share: share.slice(0, -1) });
+      refused({ threshold: threshold - 1 });
+      refused({ publicPackage: publicPackage.slice(0, -1) }, 'ProtocolFault');
+      for (const message of options.unsignable) refused({ messages: [message] });
+      for (const bad of [
+        { threshold: 1, parties: 2 },
+        { threshold: 2, parties: 4 },
+        { threshold: 4, parties: 3 },
+        { threshold: 2, parties: 17 },
+      ])
+        expect(() => protocol.keygen({ ...bad, index: 1, sessionId: seedOf('x') })).toThrowError(
+          expect.objectContaining({ code: 'InvalidInput' }),
+        );
+    });
+
+    it('fewer than t signature shares are never a signature', () => {
+      const signers = range(threshold);
+      const signed = messages(1);
+      const run = signAll(protocol, shape, keys, signers, signed, `${label}/few`);
+      const few = run.broadcasts.map((said) => new Map([...said].slice(1)));
+      expectFault(() => aggregateOf(few, signers, signed), 1, true, 'a share is missing');
+      expect(() => aggregateOf(few, signers.slice(1), signed)).toThrowError(
+        expect.objectContaining({ code: 'InvalidInput' }),
+      );
+    });
+
+    it('key generation: each malformed, swapped or missing message is a fault of its sender', () => {
+      const foreign = keygenAll(protocol, shape, `${label}/foreign`);
+      const victim = 1;
+      const from = parties;
+      const log = live.logs.get(victim) ?? [];
+      const machineRounds = protocol.keygen({ ...shape, index: 1, sessionId: seedOf('x') }).rounds;
+      for (const { round, inbox } of log.slice(1, machineRounds)) {
+        const said = (recording: Recording<unknown>, sender: number, r: number) =>
+          inboxFor(victim, new Map([[sender, recording.outboxes.get(sender)?.[r - 1] ?? []]]))[0]
+            ?.body;
+        // Reflection: what this party itself sent to the other in the round before.
+        const own = inboxFor(
+          from,
+          new Map([[victim, live.outboxes.get(victim)?.[round - 2] ?? []]]),
+        )[0]?.body;
+        for (const attack of attacks(
+          inbox,
+          from,
+          own,
+          said(foreign, from, round - 1),
+          round > 2 ? said(live, from, round - 2) : undefined,
+          flips,
+        )) {
+          expectFault(
+            () =>
+              runVictim(
+                live,
+                victim,
+                () =>
+                  protocol.keygen({ ...shape, index: victim, sessionId: seedOf('session', label) }),
+                seedOf('seed', label, victim),
+                { round, inbox: attack.inbox },
+              ),
+            from,
+            attack.blame,
+            `${id} keygen round ${round}, ${attack.name}`,
+          );
+        }
+      }
+    });
+
+    it('signing: each malformed, swapped or missing message is a fault of its sender', () => {
+      const signers = range(threshold);
+      const signed = messages(2);
+      const run = signAll(protocol, shape, keys, signers, signed, `${label}/attacked`);
+      const foreign = signAll(protocol, shape, keys, signers, signed, `${label}/elsewhere`);
+      const victim = 1;
+      const from = threshold;
+      const last = protocol.metadata.rounds.sign;
+      for (const { round, inbox } of (run.logs.get(victim) ?? []).slice(1)) {
+        const own = run.broadcasts[round - 2]?.get(victim);
+        for (const attack of attacks(
+          inbox,
+          from,
+          own,
+          foreign.broadcasts[round - 2]?.get(from),
+          undefined,
+          flips,
+        )) {
+          expectFault(
+            () => {
+              const { outboxes } = runVictim(
+                run,
+                victim,
+                () =>
+                  protocol.sign({
+                    ...shape,
+                    index: victim,
+                    sessionId: seedOf('session', `${label}/attacked`),
+                    share: outputOf(keys, victim).share,
+                    publicPackage: outputOf(keys, victim).publicPackage,
+                    signers,
+                    messages: signed,
+                  }),
+                seedOf('seed', `${label}/attacked`, victim),
+                { round, inbox: attack.inbox },
+              );
+              // The victim took it for another valid message: then the shares do not fit together.
+              aggregateOf(
+                run.broadcasts.map((said, i) => {
+                  const body = outboxes[i]?.find(({ to }) => to === 'all')?.body;
+                  return body === undefined ? said : new Map([...said, [victim, body]]);
+                }),
+                signers,
+                signed,
+              );
+            },
+            from,
+            attack.blame,
+            `${id} sign round ${round}, ${attack.name}`,
+          );
+        }
+      }
+      // The last round's broadcasts go to whoever aggregates; so do the earlier ones.
+      for (let round = 1; round <= last; round++) {
+        const said = run.broadcasts[round - 1] ?? new Map();
+        const body = said.get(from) ?? new Uint8Array();
+        const bad = [
+          ...positions(body.length, flips).map((p) => flipped(body, p)),
+          new Uint8Array(),
+          body.slice(0, -1),
+          Uint8Array.from([...body, 0]),
+          foreign.broadcasts[round - 1]?.get(from) ?? new Uint8Array(),
+          said.get(victim) ?? new Uint8Array(),
+        ];
+        for (const [i, changed] of bad.entries())
+          expectFault(
+            () =>
+              aggregateOf(
+                run.broadcasts.map((b, at) =>
+                  at === round - 1 ? new Map([...b, [from, changed]]) : b,
+                ),
+                signers,
+                signed,
+              ),
+            from,
+            true,
+            `${id} aggregate, round ${round}, change ${i}`,
+          );
+      }
+      expect(aggregateOf(run.broadcasts, signers, signed).length).toBe(2);
+    });
+
+    it('a changed public package is a fault, never another key', () => {
+      const { publicPackage } = outputOf(keys, 1);
+      for (const at of positions(publicPackage.length, Math.max(flips, 4)))
+        expect(() => protocol.publicKey(flipped(publicPackage, at))).toThrowError(
+          expect.objectContaining({ code: 'ProtocolFault' }),
+        );
+      for (const bad of [
+        new Uint8Array(),
+        publicPackage.slice(1),
+        Uint8Array.from([...publicPackage, 0]),
+      ])
+        expect(() => protocol.publicKey(bad)).toThrowError(
+          expect.objectContaining({ code: 'ProtocolFault' }),
+        );
+    });
+  });
+
+  describe(`${id}, the ceremony and its log`, () => {
+    const shape = { threshold: 2, parties: 3 };
+    const label = `${id}/log`;
+    let live: Recording<ActivationOutput>;
+    beforeAll(() => {
+      live = ceremonyAll(protocol, shape, label);
+    });
+    const ceremonyOf = (index: number, keyId = 'vault') =>
+      activationCeremony(protocol, {
+        params: { ...shape, index, sessionId: seedOf('session', label) },
+        keyId,
+        epoch: 0,
+      });
+    const seed = seedOf('seed', label, 2);
+    const entries = () => live.logs.get(2) ?? [];
+    const mismatch = expect.objectContaining({ code: 'ReplayMismatch' });
+
+    it('a wrong message in any round of the ceremony ends it with its sender named', () => {
+      for (const { round, inbox } of (live.logs.get(1) ?? []).slice(1)) {
+        for (const attack of attacks(inbox, 3, undefined, undefined, undefined, 5))
+          expectFault(
+            () =>
+              runVictim(live, 1, () => ceremonyOf(1), seedOf('seed', label, 1), {
+                round,
+                inbox: attack.inbox,
+              }),
+            3,
+            attack.blame,
+            `${id} ceremony round ${round}, ${attack.name}`,
+          );
+      }
+    });
+
+    it('a party that signs the activation of another key is named by the others', () => {
+      const seedFor = (m: number) => seedOf('seed', label, m);
+      const runs = range(3).map((m) =>
+        createRun(() => ceremonyOf(m, m === 3 ? 'theirs' : 'vault'), seedFor(m)),
+      );
+      let last = new Map<number, ReturnType<typeof inboxFor> | undefined>();
+      let outboxes = new Map<number, readonly { to: number | 'all'; body: Uint8Array }[]>();
+      let thrown: unknown;
+      for (let r = 1; r <= ceremonyRounds(protocol) && thrown === undefined; r++) {
+        last = new Map(range(3).map((m) => [m, inboxFor(m, outboxes)]));
+        const next: typeof outboxes = new Map();
+        for (const [i, run] of runs.entries()) {
+          try {
+            next.set(i + 1, run.round(r, last.get(i + 1) ?? []).outbox);
+          } catch (error) {
+            if (i === 0) thrown = error;
+          }
+        }
+        outboxes = next;
+      }
+      expect(thrown).toMatchObject({ code: 'ProtocolFault', details: { culprit: '3' } });
+    });
+
+    it('a replay that says something else is a mismatch', () => {
+      const replay = (change: {
+        version?: string;
+        entries?: ReturnType<typeof entries>;
+        seed?: Uint8Array;
+        keyId?: string;
+      }) =>
+        replayRun(() => ceremonyOf(2, change.keyId), change.seed ?? seed, {
+          version: change.version ?? live.version,
+          entries: change.entries ?? entries(),
+        });
+      expect(replay({}).next).toBe(ceremonyRounds(protocol) + 1);
+      expect(() => replay({ version: `${live.version}x` })).toThrowError(mismatch);
+      expect(() => replay({ seed: seedOf('another') })).toThrowError(mismatch);
+      const changed = entries().map((entry, i) =>
+        i === 1 ? { ...entry, outboxHash: flipped(entry.outboxHash, 0) } : entry,
+      );
+      expect(() => replay({ entries: changed })).toThrowError(mismatch);
+      expect(() => replay({ entries: entries().slice(1) })).toThrowError(mismatch);
+      expect(() => replay({ entries: [...entries(), ...entries().slice(-1)] })).toThrowError(
+        mismatch,
+      );
+      const tampered = entries().map((entry, i) =>
+        i === 1 ? { ...entry, inbox: entry.inbox.slice(1) } : entry,
+      );
+      expect(() => replay({ entries: tampered })).toThrowError(mismatch);
+    });
+
+    it('a run answers each round once, in order, and nothing after a failure', () => {
+      const run = createRun(() => ceremonyOf(2), seed);
+      const outOfOrder = expect.objectContaining({ code: 'RoundOutOfOrder' });
+      expect(() => run.round(2, [])).toThrowError(outOfOrder);
+      const first = run.round(1, []);
+      expect(first.outboxHash).toEqual(outboxHash(first.outbox));
+      expect(() => run.round(1, [])).toThrowError(outOfOrder);
+      expect(() => run.round(2, [])).toThrowError(
+        expect.objectContaining({ code: 'ProtocolFault' }),
+      );
+      const inbox = entries()[1]?.inbox ?? [];
+      expect(() => run.round(2, inbox)).toThrowError(
+        expect.objectContaining({ code: 'SessionFailed' }),
+      );
+    });
+  });
+}

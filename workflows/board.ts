@@ -1,0 +1,119 @@
+/**
+ * The board an operator reads in the Temporal UI (`setCurrentDetails`): Markdown without table borders, so lists
+ * and padded cells in a code fence, and text marks instead of colours.
+ */
+import type {
+  FailureInfo,
+  KeygenStatus,
+  PartyProgress,
+  TransferStatus,
+  UndoStatus,
+} from '../schema/contracts/saga.ts';
+import { plain } from '../schema/contracts/summaries.ts';
+
+const MARKS = { waiting: '.', done: 'ok', failed: 'FAILED' } as const;
+
+/** Parties × steps in padded cells. */
+export function progressTable(rows: readonly PartyProgress[]): string {
+  const first = rows[0];
+  if (first === undefined) return '';
+  const table = [
+    ['party', ...first.steps.map(({ name }) => name)],
+    ...rows.map(({ party, steps }) => [party, ...steps.map(({ state }) => MARKS[state])]),
+  ];
+  const widths = table[0]?.map((_, column) =>
+    Math.max(...table.map((row) => (row[column] ?? '').length)),
+  );
+  const text = table.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths?.[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  );
+  return ['```', ...text, '```'].join('\n');
+}
+
+const undoLine = ({ step, state, tries, lastError }: UndoStatus): string =>
+  `- ${plain(step)}: ${state === 'owed' ? '**owed**, delivered on its return' : state}` +
+  `${tries > 1 ? `, try ${tries}` : ''}${lastError === undefined ? '' : ` (${plain(lastError)})`}`;
+
+function undoLines(undos: readonly UndoStatus[]): string[] {
+  const shown = undos.filter(({ state }) => state !== 'registered' && state !== 'not-needed');
+  return shown.length === 0 ? [] : ['', '**Undo**', ...shown.map(undoLine)];
+}
+const failureLines = (failure: FailureInfo | undefined): string[] =>
+  failure === undefined
+    ? []
+    : ['', `**Failure** ${failure.code}: ${plain(failure.message)}${failure.party ? ` (${failure.party})` : ''}`];
+
+const phases = (spent: Readonly<Record<string, number>>): string[] => {
+  const rows = Object.entries(spent).map(([phase, ms]) => `${phase} ${seconds(ms)}`);
+  return rows.length === 0 ? [] : ['', `**Time** ${rows.join(', ')}`];
+};
+const seconds = (ms: number): string =>
+  ms < 10_000 ? `${ms} ms` : ms < 600_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`;
+
+export function transferBoard(status: TransferStatus): string {
+  const { intent, approvals, quorum } = status;
+  const given = approvals
+    .filter(({ approval }) => approval.decision === 'approve')
+    .map(({ approval }) => approval.approver);
+  const rejected = approvals
+    .filter(({ approval }) => approval.decision === 'reject')
+    .map(({ approval }) => approval.approver);
+  return [
+    `**Phase** ${status.phase}${status.waitingFor ? ` – ${plain(status.waitingFor, 400)}` : ''}`,
+    '',
+    `**Transfer** ${intent.amount} ${plain(intent.asset)} from ${intent.walletId} to ${plain(intent.destination)}`,
+    '',
+    `**Approvals** ${given.length} of ${quorum || '?'}`,
+    `- given: ${given.length === 0 ? 'none' : given.join(', ')}`,
+    `- missing: ${status.missing.length === 0 ? 'none' : status.missing.map((name) => plain(name)).join(', ')}`,
+    ...(rejected.length === 0 ? [] : [`- rejected by: ${rejected.join(', ')}`]),
+    ...(status.parties.length === 0
+      ? []
+      : ['', `**Attempt** ${status.attempts}`, progressTable(status.parties)]),
+    '',
+    `**Intent digest** \`${status.intentDigest}\``,
+    ...(status.transactionId === undefined
+      ? []
+      : ['', `**Transaction** \`${plain(status.transactionId)}\`, ${status.confirmations} confirmations`]),
+    ...(status.voidTransactionId === undefined
+      ? []
+      : ['', `**Void transaction** \`${plain(status.voidTransactionId)}\``]),
+    ...(status.pivotPassed && status.phase !== 'Completed'
+      ? ['', 'Past the pivot: only a transaction that is final on chain ends this transfer.']
+      : []),
+    ...(status.cancelRequested ? ['', '**Cancel requested**'] : []),
+    ...undoLines(status.undos),
+    ...failureLines(status.failure),
+    ...(status.refusedMessages.length === 0
+      ? []
+      : [
+          '',
+          '**Messages that do not count**',
+          ...status.refusedMessages.map(
+            ({ at, code, message }) => `- ${at} ${code}: ${plain(message)}`,
+          ),
+        ]),
+    ...phases(status.phasesMs),
+  ].join('\n');
+}
+
+export function keygenBoard(status: KeygenStatus): string {
+  const { request } = status;
+  return [
+    `**Phase** ${status.phase}${status.waitingFor ? ` – ${plain(status.waitingFor, 400)}` : ''}`,
+    '',
+    `**Key** ${request.requestId}: ${request.threshold} of ${request.parties.length} on ${request.network}`,
+    ...(status.address === undefined ? [] : ['', `**Address** \`${plain(status.address)}\``]),
+    '',
+    `**Certificates** ${status.certificates} of ${request.parties.length}`,
+    '',
+    `**Active at** ${status.activated.length === 0 ? 'none' : status.activated.join(', ')}`,
+    ...(status.parties.length === 0 ? [] : ['', progressTable(status.parties)]),
+    ...undoLines(status.undos),
+    ...failureLines(status.failure),
+    ...phases(status.phasesMs),
+  ].join('\n');
+}

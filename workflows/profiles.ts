@@ -1,0 +1,190 @@
+/**
+ * Activity options by name: time limits, retries and queues of every step, in one place. Durations in
+ * milliseconds. `startToClose` is how long one try may take, `scheduleToClose` all of them together; no
+ * `scheduleToClose` means "for ever", which only steps past a pivot and undos of our own ledger may have.
+ */
+import type { ActivityOptions } from '@temporalio/workflow';
+import { NON_RETRYABLE_CODES } from '../schema/contracts/failures.ts';
+import type { PartyId } from '../schema/contracts/primitives.ts';
+import type { SagaLimits } from '../schema/contracts/saga.ts';
+import { partyQueue, TASK_QUEUES } from '../schema/contracts/temporal.ts';
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+const retry = (initial: number, maximum: number, attempts?: number) => ({
+  initialInterval: initial,
+  backoffCoefficient: 2,
+  maximumInterval: maximum,
+  nonRetryableErrorTypes: [...NON_RETRYABLE_CODES],
+  ...(attempts === undefined ? {} : { maximumAttempts: attempts }),
+});
+
+/**
+ * A cancelled step is waited for: an undo must never run beside the step it undoes. An activity between two
+ * tries ends at once, a running one ends within its `startToClose`.
+ */
+const careful = { cancellationType: 'WAIT_CANCELLATION_COMPLETED' } as const;
+/** Steps that only read may be left behind. */
+const readOnly = { cancellationType: 'TRY_CANCEL' } as const;
+
+export const profiles = {
+  /** Before the pivot: a ledger that is away for longer ends the saga. */
+  reserve: {
+    taskQueue: TASK_QUEUES.ledger,
+    startToCloseTimeout: 15 * SECOND,
+    scheduleToCloseTimeout: 10 * MINUTE,
+    retry: retry(100, 5 * SECOND),
+    ...careful,
+  },
+  /** Facts that must be written however long it takes. */
+  ledger: {
+    taskQueue: TASK_QUEUES.ledger,
+    startToCloseTimeout: 15 * SECOND,
+    retry: retry(100, 10 * SECOND),
+    ...careful,
+  },
+  /** Routing hints: nice to have. */
+  report: {
+    taskQueue: TASK_QUEUES.ledger,
+    startToCloseTimeout: 5 * SECOND,
+    scheduleToCloseTimeout: 10 * SECOND,
+    retry: retry(200, 2 * SECOND),
+    ...readOnly,
+  },
+  /** Waits for a lease (`LeaseUnavailable` is retryable) and for providers, within limits. */
+  build: {
+    taskQueue: TASK_QUEUES.chain,
+    startToCloseTimeout: 30 * SECOND,
+    scheduleToCloseTimeout: 10 * MINUTE,
+    retry: retry(250, 5 * SECOND),
+    ...careful,
+  },
+  attach: {
+    taskQueue: TASK_QUEUES.chain,
+    startToCloseTimeout: 30 * SECOND,
+    retry: retry(200, 5 * SECOND, 5),
+    ...careful,
+  },
+  broadcast: {
+    taskQueue: TASK_QUEUES.chain,
+    startToCloseTimeout: 60 * SECOND,
+    retry: retry(500, 10 * SECOND, 5),
+    ...careful,
+  },
+  /** Long poll; the heartbeat tells a dead worker from a slow chain. */
+  confirm: {
+    taskQueue: TASK_QUEUES.chain,
+    startToCloseTimeout: HOUR,
+    heartbeatTimeout: 30 * SECOND,
+    retry: retry(500, 30 * SECOND),
+    ...readOnly,
+  },
+  provision: {
+    taskQueue: TASK_QUEUES.chain,
+    startToCloseTimeout: 2 * MINUTE,
+    retry: retry(500, 30 * SECOND),
+    ...careful,
+  },
+  /** One try of an undo at the ledger; the saga itself repeats and shows it. */
+  undoLedger: {
+    taskQueue: TASK_QUEUES.ledger,
+    startToCloseTimeout: 15 * SECOND,
+    retry: retry(200, 5 * SECOND, 3),
+    ...careful,
+  },
+  undoChain: {
+    taskQueue: TASK_QUEUES.chain,
+    startToCloseTimeout: 30 * SECOND,
+    retry: retry(200, 5 * SECOND, 3),
+    ...careful,
+  },
+} as const satisfies Record<string, ActivityOptions>;
+
+export type PartyStep = 'prepare' | 'round' | 'activate' | 'undo' | 'owed' | 'health';
+
+/**
+ * Options of a step on a party's queue. They always carry `scheduleToClose`, and where another party could serve
+ * instead a short `scheduleToStart`: a dead party is a routing decision, not a hang.
+ */
+export function partyProfile(step: PartyStep, party: PartyId, limits: SagaLimits = {}): ActivityOptions {
+  const taskQueue = partyQueue(party);
+  const pickup = 5 * SECOND;
+  switch (step) {
+    case 'prepare': {
+      const limit = (limits.prepare ?? 30) * SECOND;
+      return {
+        taskQueue,
+        startToCloseTimeout: Math.min(10 * SECOND, limit),
+        scheduleToStartTimeout: Math.min(pickup, limit),
+        scheduleToCloseTimeout: limit,
+        retry: retry(100, 2 * SECOND, 3),
+        ...careful,
+      };
+    }
+    case 'round': {
+      const limit = (limits.round ?? 60) * SECOND;
+      return {
+        taskQueue,
+        startToCloseTimeout: Math.min(30 * SECOND, limit),
+        scheduleToStartTimeout: Math.min(pickup, limit),
+        scheduleToCloseTimeout: limit,
+        retry: retry(100, 2 * SECOND, 2),
+        ...careful,
+      };
+    }
+    case 'activate':
+      return {
+        taskQueue,
+        startToCloseTimeout: 30 * SECOND,
+        scheduleToCloseTimeout: 5 * MINUTE,
+        retry: retry(200, 15 * SECOND),
+        ...readOnly,
+      };
+    case 'undo':
+      return {
+        taskQueue,
+        startToCloseTimeout: 10 * SECOND,
+        scheduleToStartTimeout: pickup,
+        scheduleToCloseTimeout: 30 * SECOND,
+        retry: retry(200, 5 * SECOND),
+        ...careful,
+      };
+    // Waits in the party's queue until the party is back.
+    case 'owed':
+      return {
+        taskQueue,
+        startToCloseTimeout: 30 * SECOND,
+        scheduleToCloseTimeout: 7 * DAY,
+        retry: retry(SECOND, 10 * MINUTE),
+        ...careful,
+      };
+    case 'health':
+      return {
+        taskQueue,
+        startToCloseTimeout: 5 * SECOND,
+        scheduleToCloseTimeout: HOUR,
+        retry: retry(SECOND, 15 * SECOND),
+        ...readOnly,
+      };
+  }
+}
+
+/** Waits between whole attempts: 1 s, doubled up to the cap. `wave` counts from 1. */
+export const backoffMs = (wave: number, capMs: number): number =>
+  Math.min(capMs, SECOND * 2 ** Math.min(wave - 1, 20));
+
+export const BACKOFF_CAPS = {
+  /** Before the pivot somebody waits for the answer. */
+  beforePivot: 15 * SECOND,
+  /** After it, for as long as it takes: the history must not fill up. */
+  afterPivot: 30 * MINUTE,
+  undo: 10 * MINUTE,
+} as const;
+
+/** Seconds that a saga below threshold waits before its pivot, unless its limits say otherwise. */
+export const DEFAULT_WAIT_FOR_PARTIES = 600;
+/** Approvals must outlast a session at the parties, which refuse what ends within its life of 60 s. */
+export const APPROVAL_HORIZON_MS = 60 * SECOND;
