@@ -4,6 +4,7 @@
  * Pure composition of an adapter's own machines; the same for every protocol.
  */
 import type {
+  Draws,
   KeygenOutput,
   KeygenParams,
   OutgoingMessage,
@@ -16,6 +17,7 @@ import type {
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { concatBytes, u16, u32, utf8ToBytes } from './bytes.ts';
 import { invalidInput } from './faults.ts';
+import { bodiesOf } from './inbox.ts';
 import { type Step, sequence } from './sequence.ts';
 
 export type ActivationParams = {
@@ -104,11 +106,7 @@ export function activationCeremony(
   };
 
   /** Signing round r: what the others broadcast before is kept for the aggregate, as is one's own. */
-  const signRound = (
-    r: number,
-    inbox: readonly ProtocolMessage[],
-    ...[draws]: [Parameters<Step<unknown>>[1]]
-  ) => {
+  const signRound = (r: number, inbox: readonly ProtocolMessage[], draws: Draws) => {
     if (signing === undefined) throw defect('the test signature has no machine');
     const { outbox } = signing.round(r, inbox, draws);
     const own = broadcastOf(outbox);
@@ -154,6 +152,8 @@ export function activationCeremony(
     });
   }
   steps.push((inbox): RoundOutcome<ActivationOutput> => {
+    // Shares are broadcast, one message each; no machine is left that would refuse a second or a stranger's.
+    bodiesOf(inbox, { self: index, parties, members: signers });
     collect(signRounds, inbox);
     if (key === undefined || message === undefined) throw defect('the test signature has no key');
     const [testSignature] = protocol.aggregate({

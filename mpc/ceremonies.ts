@@ -34,7 +34,8 @@ export function createCeremonies(registry: ProtocolRegistry): Ceremonies {
   return {
     keygen: (protocol, { keyId, epoch, ...params }, seed, log) =>
       runOf(() => activationCeremony(registry.get(protocol), { params, keyId, epoch }), seed, log),
-    sign: (protocol, params, seed, log) => runOf(() => registry.get(protocol).sign(params), seed, log),
+    sign: (protocol, params, seed, log) =>
+      runOf(() => registry.get(protocol).sign(params), seed, log),
     describe(protocol, kind) {
       const adapter = registry.get(protocol);
       const { versions, rounds } = adapter.metadata;

@@ -2,7 +2,12 @@
  * The desk where approvals arrive. A saga verifies each one itself, so that neither Temporal nor an operator can
  * make one up; what does not verify is answered (update) or shown (signal), and never fails a task.
  */
-import { CancellationScope, condition, setDefaultSignalHandler, setHandler } from '@temporalio/workflow';
+import {
+  CancellationScope,
+  condition,
+  setDefaultSignalHandler,
+  setHandler,
+} from '@temporalio/workflow';
 import {
   type Count,
   checkApproval,
@@ -65,7 +70,9 @@ export class ApprovalDesk {
     });
     setDefaultSignalHandler((name) =>
       this.#refuse(
-        new KeysagaError('InvalidInput', `No such signal: ${String(name).slice(0, 50)}`, { field: 'signal' }),
+        new KeysagaError('InvalidInput', `No such signal: ${String(name).slice(0, 50)}`, {
+          field: 'signal',
+        }),
       ),
     );
   }

@@ -33,6 +33,9 @@ export function progressTable(rows: readonly PartyProgress[]): string {
   return ['```', ...text, '```'].join('\n');
 }
 
+/** A code span: escapes do not work in one, so what could end it is taken out. */
+const code = (text: string): string => `\`${text.replace(/[`\p{Cc}]/gu, '').slice(0, 200)}\``;
+
 const undoLine = ({ step, state, tries, lastError }: UndoStatus): string =>
   `- ${plain(step)}: ${state === 'owed' ? '**owed**, delivered on its return' : state}` +
   `${tries > 1 ? `, try ${tries}` : ''}${lastError === undefined ? '' : ` (${plain(lastError)})`}`;
@@ -44,14 +47,21 @@ function undoLines(undos: readonly UndoStatus[]): string[] {
 const failureLines = (failure: FailureInfo | undefined): string[] =>
   failure === undefined
     ? []
-    : ['', `**Failure** ${failure.code}: ${plain(failure.message)}${failure.party ? ` (${failure.party})` : ''}`];
+    : [
+        '',
+        `**Failure** ${failure.code}: ${plain(failure.message)}${failure.party ? ` (${failure.party})` : ''}`,
+      ];
 
 const phases = (spent: Readonly<Record<string, number>>): string[] => {
   const rows = Object.entries(spent).map(([phase, ms]) => `${phase} ${seconds(ms)}`);
   return rows.length === 0 ? [] : ['', `**Time** ${rows.join(', ')}`];
 };
 const seconds = (ms: number): string =>
-  ms < 10_000 ? `${ms} ms` : ms < 600_000 ? `${Math.round(ms / 1000)} s` : `${Math.round(ms / 60_000)} min`;
+  ms < 10_000
+    ? `${ms} ms`
+    : ms < 600_000
+      ? `${Math.round(ms / 1000)} s`
+      : `${Math.round(ms / 60_000)} min`;
 
 export function transferBoard(status: TransferStatus): string {
   const { intent, approvals, quorum } = status;
@@ -74,13 +84,16 @@ export function transferBoard(status: TransferStatus): string {
       ? []
       : ['', `**Attempt** ${status.attempts}`, progressTable(status.parties)]),
     '',
-    `**Intent digest** \`${status.intentDigest}\``,
+    `**Intent digest** ${code(status.intentDigest)}`,
     ...(status.transactionId === undefined
       ? []
-      : ['', `**Transaction** \`${plain(status.transactionId)}\`, ${status.confirmations} confirmations`]),
+      : [
+          '',
+          `**Transaction** ${code(status.transactionId)}, ${status.confirmations} confirmations`,
+        ]),
     ...(status.voidTransactionId === undefined
       ? []
-      : ['', `**Void transaction** \`${plain(status.voidTransactionId)}\``]),
+      : ['', `**Void transaction** ${code(status.voidTransactionId)}`]),
     ...(status.pivotPassed && status.phase !== 'Completed'
       ? ['', 'Past the pivot: only a transaction that is final on chain ends this transfer.']
       : []),
@@ -106,7 +119,7 @@ export function keygenBoard(status: KeygenStatus): string {
     `**Phase** ${status.phase}${status.waitingFor ? ` – ${plain(status.waitingFor, 400)}` : ''}`,
     '',
     `**Key** ${request.requestId}: ${request.threshold} of ${request.parties.length} on ${request.network}`,
-    ...(status.address === undefined ? [] : ['', `**Address** \`${plain(status.address)}\``]),
+    ...(status.address === undefined ? [] : ['', `**Address** ${code(status.address)}`]),
     '',
     `**Certificates** ${status.certificates} of ${request.parties.length}`,
     '',

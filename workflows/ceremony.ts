@@ -49,6 +49,8 @@ export type Ceremony = {
   prepared(): void;
   /** The pivot, when the last round is one: resolves before its first request. */
   beforeLastRound(): Promise<void>;
+  /** After a failure in the last round: true to ask this party again. Rounds are idempotent. */
+  askAgain?(id: PartyId, error: KeysagaError): Promise<boolean>;
 };
 
 export type CeremonyOutcome = {
@@ -65,7 +67,7 @@ export async function runCeremony(ceremony: Ceremony): Promise<CeremonyOutcome> 
   progress.begin(signers, ceremonySteps(rounds));
   ceremony.changed();
 
-  const prepared = await atEach(ceremony, 'prepare', async (id) => {
+  const prepared = await atEach(ceremony, 'prepare', false, async (id) => {
     const answer = await party('prepare', id, `prepare ${id}`, {
       limits: ceremony.limits,
       group: ceremony.group(),
@@ -83,13 +85,13 @@ export async function runCeremony(ceremony: Ceremony): Promise<CeremonyOutcome> 
     if (r === rounds) await ceremony.beforeLastRound();
     const before = envelopes.at(-1) ?? [];
     const name = roundName(r);
-    last = await atEach(ceremony, name, async (id) => {
+    last = await atEach(ceremony, name, r === rounds, async (id) => {
       const inbox = before.filter(({ from, to }) => from !== id && (to === '*' || to === id));
       const question: RoundRequest = {
         keyId,
         attempt,
         round: r,
-        ...(r === 1 ? { prepared } : {}),
+        ...(r === 1 ? { prepared: [...prepared] } : {}),
         inbox,
       };
       const answer = await party('round', id, `${name} of ${rounds}, ${id}`, {
@@ -130,12 +132,16 @@ export function checked(
 }
 
 const malformed = (id: PartyId, step: string): KeysagaError =>
-  new KeysagaError('EnvelopeInvalid', `${id} answered ${step} with something else.`, { party: id, step });
+  new KeysagaError('EnvelopeInvalid', `${id} answered ${step} with something else.`, {
+    party: id,
+    step,
+  });
 
 /** The same step at every signer, in parallel; waits for all, then throws `AttemptFailed` if any failed. */
 async function atEach<T>(
   ceremony: Ceremony,
   step: string,
+  isLast: boolean,
   ask: (id: PartyId) => Promise<T>,
 ): Promise<readonly T[]> {
   const failures: PartyFailure[] = [];
@@ -144,7 +150,7 @@ async function atEach<T>(
     ceremony.request.signers.map(async (id, i) => {
       const began = Date.now();
       try {
-        answers[i] = await ceremony.run(() => ask(id));
+        answers[i] = await patiently(ceremony, id, isLast, ask);
         ceremony.progress.set(id, step, 'done');
         ceremony.reports.push({ party: id, ok: true, step, milliseconds: Date.now() - began });
       } catch (error) {
@@ -164,4 +170,20 @@ async function atEach<T>(
   );
   if (failures.length > 0) throw new AttemptFailed(failures);
   return answers;
+}
+
+async function patiently<T>(
+  ceremony: Ceremony,
+  id: PartyId,
+  isLast: boolean,
+  ask: (id: PartyId) => Promise<T>,
+): Promise<T> {
+  for (;;) {
+    try {
+      return await ceremony.run(() => ask(id));
+    } catch (error) {
+      const again = isLast && (await ceremony.askAgain?.(id, fromFailure(error))) === true;
+      if (!again) throw error;
+    }
+  }
 }

@@ -109,7 +109,11 @@ export type PartyStep = 'prepare' | 'round' | 'activate' | 'undo' | 'owed' | 'he
  * Options of a step on a party's queue. They always carry `scheduleToClose`, and where another party could serve
  * instead a short `scheduleToStart`: a dead party is a routing decision, not a hang.
  */
-export function partyProfile(step: PartyStep, party: PartyId, limits: SagaLimits = {}): ActivityOptions {
+export function partyProfile(
+  step: PartyStep,
+  party: PartyId,
+  limits: SagaLimits = {},
+): ActivityOptions {
   const taskQueue = partyQueue(party);
   const pickup = 5 * SECOND;
   switch (step) {

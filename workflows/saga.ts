@@ -98,7 +98,9 @@ export class Compensations {
           this.#changed();
           return;
         } catch (error) {
-          const failure = fromFailure(error, { timeout: undo.party ? 'PartyUnavailable' : 'TimeLimit' });
+          const failure = fromFailure(error, {
+            timeout: undo.party ? 'PartyUnavailable' : 'TimeLimit',
+          });
           status.lastError = `${failure.code}: ${failure.message}`.slice(0, 200);
           if (failure.code === 'PivotPassed') {
             status.state = 'not-needed';

@@ -1,5 +1,5 @@
 /** Activities as the sagas call them: a profile, a summary for the timeline, the phase's event group. */
-import { type EventGroupMarker, createEventGroup, proxyActivities } from '@temporalio/workflow';
+import { createEventGroup, type EventGroupMarker, proxyActivities } from '@temporalio/workflow';
 import type {
   ChainActivities,
   LedgerActivities,

@@ -2,7 +2,7 @@
  * `prepare`: a party decides alone whether it takes part. What it answers is signed and stored; a repeat gets the
  * stored answer, the attempt under another body is refused, a closed attempt never reopens.
  */
-import { isOpen, type PartyTransaction, type SessionRow } from '../../core/ports/party-store.ts';
+import type { PartyTransaction, SessionRow } from '../../core/ports/party-store.ts';
 import type { SealContext } from '../../core/ports/sealing.ts';
 import { bytesToHex, digestHex } from '../../core/signed.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
@@ -11,10 +11,11 @@ import { PrepareRequest, type PrepareAnswer, type SignedHead, type SignedPrepare
 import { countApprovals } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { parseWith } from '../../core/parse.ts';
+import { decidePrepare } from '../../core/session/session.ts';
 import type { PartyDeps } from './deps.ts';
 import { admitKeygen } from './prepare-keygen.ts';
 import { activeShare, admitSigning } from './prepare-sign.ts';
-import { closedError, erase, sessionDataKeyId } from './sessions.ts';
+import { erase, sessionDataKeyId } from './sessions.ts';
 
 /** What the judgement of a request adds to its session. */
 export type Admission = {
@@ -83,11 +84,9 @@ async function keepRejections(deps: PartyDeps, request: PrepareRequest): Promise
   });
 }
 
+/** A repeat gets the stored answer, also after the release; a closed attempt and another body are refused. */
 function storedAnswer(row: SessionRow, requestHash: string, now: number): SignedPrepareAnswer {
-  if (row.requestHash !== requestHash)
-    throw new KeysagaError('RequestConflict', 'This attempt was prepared with another body.', { field: 'attempt' });
-  if (!isOpen(row.state)) throw closedError(row);
-  if (row.expiresAt <= now) throw closedError({ ...row, state: 'expired' });
+  decidePrepare(row, { requestHash, now });
   return row.answer;
 }
 

@@ -3,22 +3,11 @@
  * The proof of work is the node's business; that the bytes are the block asked for is checked here, by its hash and
  * its merkle root, since a truncated or mixed-up answer would silently lose somebody's outputs.
  */
+import type { BitcoinBlock } from '../../core/ports/bitcoin-outputs.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { displayHash, doubleSha256 } from './psbt.ts';
 
-export type BlockOutput = { readonly amount: bigint; readonly script: Uint8Array };
-export type BlockTransaction = {
-  /** Display order. */
-  readonly txid: string;
-  readonly coinbase: boolean;
-  readonly spends: readonly { readonly txid: string; readonly vout: number }[];
-  readonly outputs: readonly BlockOutput[];
-};
-export type Block = {
-  readonly hash: string;
-  readonly previous: string;
-  readonly transactions: readonly BlockTransaction[];
-};
+type BlockTransaction = BitcoinBlock['transactions'][number];
 
 const broken = (why: string): KeysagaError =>
   new KeysagaError('ChainUnavailable', `the Bitcoin node gave a broken block: ${why}`, {
@@ -79,7 +68,7 @@ function readTransaction(reader: Reader): { tx: BlockTransaction; id: Uint8Array
     spends.push({ txid, vout: reader.u32() });
     reader.skip(reader.compactSize() + 4);
   }
-  const outputs: BlockOutput[] = [];
+  const outputs: { amount: bigint; script: Uint8Array }[] = [];
   const count = reader.compactSize();
   for (let i = 0; i < count; i++) {
     const amount = reader.u64();
@@ -103,8 +92,7 @@ function readTransaction(reader: Reader): { tx: BlockTransaction; id: Uint8Array
       : reader.bytes.subarray(start, reader.at),
   );
   const [first] = spends;
-  const coinbase =
-    spends.length === 1 && first?.vout === 0xffffffff && /^0{64}$/.test(first.txid);
+  const coinbase = spends.length === 1 && first?.vout === 0xffffffff && /^0{64}$/.test(first.txid);
   return { tx: { txid: display(id), coinbase, spends: coinbase ? [] : spends, outputs }, id };
 }
 
@@ -122,7 +110,7 @@ function merkleRoot(ids: readonly Uint8Array[]): string {
 }
 
 /** @throws KeysagaError `ChainUnavailable` when the bytes are not the block with that hash. */
-export function parseBlock(hash: string, bytes: Uint8Array): Block {
+export function parseBlock(hash: string, bytes: Uint8Array): BitcoinBlock {
   const reader = new Reader(bytes);
   const header = reader.take(80);
   if (displayHash(header) !== hash) throw broken('it has another hash');

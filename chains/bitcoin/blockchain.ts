@@ -1,11 +1,7 @@
 /** The `Blockchain` port for Bitcoin Taproot wallets: see README.md for where to start. */
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-import type {
-  Blockchain,
-  BuildResult,
-  Leaser,
-  LeaseRequest,
-} from '../../core/ports/blockchain.ts';
+import type { BitcoinOutputs, WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
+import type { Blockchain, BuildResult, LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
@@ -18,22 +14,13 @@ import type {
 import { outcomeOf, outcomeOfFailure } from './broadcast.ts';
 import { type BitcoinCodec, createBitcoinCodec, readPsbt } from './codec.ts';
 import { type FeeOptions, feeRates } from './fees.ts';
-import { type BitcoinFollower, createFollower, type Logger } from './follower.ts';
+import { type BitcoinFollower, createFollower, followedAt, type Logger } from './follower.ts';
 import { bitcoinNetwork } from './networks.ts';
 import { type BitcoinNode, createNode } from './node.ts';
 import { encodePsbt } from './psbt.ts';
 import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, walletScript } from './script.ts';
 import { type Payment, type Plan, planPayment, selectCoins } from './selection.ts';
-import {
-  type Database,
-  followedAt,
-  isWatched,
-  type Output,
-  outputAt,
-  unspentOf,
-  watchScript,
-} from './utxos.ts';
 import { planVoid, threatening } from './void.ts';
 
 export type BitcoinOptions = {
@@ -41,11 +28,8 @@ export type BitcoinOptions = {
   readonly network: string;
   /** `http://user:password@host:port`. */
   readonly rpcUrl: string;
-  /**
-   * Coordinator database, migrated. Give it a pool of its own: `build` runs inside the ledger's transaction and reads and
-   * syncs on this handle, so with one shared pool as many builds as it has connections would wait for each other for ever.
-   */
-  readonly db: Database;
+  /** What the follower keeps, for the same network (`createBitcoinOutputs` of `storage`). */
+  readonly outputs: BitcoinOutputs;
   /** Confirmations after which a transaction is final; default by network (6 mainnet, 2 regtest). */
   readonly finality?: number;
   /**
@@ -90,7 +74,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   };
   const finality = positive('finality');
   const inputConfirmations = positive('inputConfirmations');
-  const { db } = options;
+  const { outputs } = options;
   const codec = createBitcoinCodec(network.id);
   const node: BitcoinNode = createNode(
     createRpc({
@@ -102,12 +86,12 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   const follower = createFollower({
     network: network.id,
     node,
-    db,
+    outputs,
     ...(options.logger === undefined ? {} : { logger: options.logger }),
   });
 
   const leasePrefix = `bitcoin:${network.id}:`;
-  const leaseOf = (output: Output): LeaseRequest => ({
+  const leaseOf = (output: WatchedOutput): LeaseRequest => ({
     resource: `${leasePrefix}${output.txid}:${output.vout}`,
     detail: { txid: output.txid, vout: String(output.vout), amount: output.amount.toString() },
   });
@@ -122,7 +106,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     return { txid: match[1], vout: Number(match[2]) };
   };
 
-  const spendable = (output: Output, tip: number): boolean => {
+  const spendable = (output: WatchedOutput, tip: number): boolean => {
     const confirmations = tip - output.blockHeight + 1;
     return (
       confirmations >= inputConfirmations &&
@@ -133,22 +117,21 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   const syncedTip = async () => (await follower.syncOnce()).tip;
 
   const watch: BitcoinBlockchain['watch'] = (key, fromHeight) =>
-    watchScript(db, {
-      network: network.id,
+    outputs.watch({
       script: bytesToHex(walletScript(hexToBytes(key.publicKey))),
       walletId: key.walletId,
       fromHeight,
     });
 
-  async function spendableOf(script: Uint8Array): Promise<Output[]> {
+  async function spendableOf(script: Uint8Array): Promise<WatchedOutput[]> {
     const hex = bytesToHex(script);
     const tip = await syncedTip();
-    if (!(await isWatched(db, network.id, hex))) {
+    if (!(await outputs.isWatched(hex))) {
       throw new KeysagaError('WalletUnknown', 'the wallet is not followed: provision it first', {
         network: network.id,
       });
     }
-    return (await unspentOf(db, network.id, hex)).filter((output) => spendable(output, tip.height));
+    return (await outputs.unspent(hex)).filter((output) => spendable(output, tip.height));
   }
 
   function ownScript(key: KeyDescriptor): Uint8Array {
@@ -173,10 +156,13 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   });
 
   /** The leased outputs of a repeat; they stay usable until a block spends them. */
-  async function heldOutputs(held: readonly LeaseRequest[], own: Uint8Array): Promise<Output[]> {
+  async function heldOutputs(
+    held: readonly LeaseRequest[],
+    own: Uint8Array,
+  ): Promise<WatchedOutput[]> {
     return Promise.all(
       held.map(async (lease) => {
-        const output = await outputAt(db, network.id, outpointOf(lease));
+        const output = await outputs.at(outpointOf(lease));
         if (output?.script !== bytesToHex(own) || output.spentBy !== null) {
           throw new KeysagaError('StateConflict', 'a leased output is spent or gone', {
             field: 'leases',
@@ -191,8 +177,8 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
 
   async function anchorOf(
     intent: TransferIntent,
-    spendables: readonly Output[],
-  ): Promise<Output | undefined> {
+    spendables: readonly WatchedOutput[],
+  ): Promise<WatchedOutput | undefined> {
     const { anchor } = intent;
     if (anchor === undefined) return undefined;
     const refuse = (message: string) =>
@@ -201,7 +187,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     const found = spendables.find(
       ({ txid, vout }) => txid === anchor.txid && String(vout) === anchor.vout,
     );
-    if (found === undefined) throw refuse("the anchor is no spendable output of the wallet");
+    if (found === undefined) throw refuse('the anchor is no spendable output of the wallet');
     return found;
   }
 
@@ -212,8 +198,8 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
 
     async balance(address, asset) {
       native(asset);
-      const outputs = await spendableOf(addressScript(network, address));
-      return outputs.reduce((sum, { amount }) => sum + amount, 0n);
+      const spendables = await spendableOf(addressScript(network, address));
+      return spendables.reduce((sum, { amount }) => sum + amount, 0n);
     },
 
     async build(intent, key, leaser: Leaser) {
@@ -241,15 +227,19 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
         const held = await heldOutputs(leaser.held, own);
         const plan = planPayment(held, payment);
         if (plan !== undefined) return result(plan, leaser.held);
-        throw new KeysagaError('InsufficientFunds', 'the leased outputs do not cover amount and fee', {
-          field: 'amount',
-          available: held.reduce((sum, output) => sum + output.amount, 0n).toString(),
-          amount: intent.amount,
-        });
+        throw new KeysagaError(
+          'InsufficientFunds',
+          'the leased outputs do not cover amount and fee',
+          {
+            field: 'amount',
+            available: held.reduce((sum, output) => sum + output.amount, 0n).toString(),
+            amount: intent.amount,
+          },
+        );
       }
 
       const leases: LeaseRequest[] = [];
-      const tryTake = async (output: Output): Promise<boolean> => {
+      const tryTake = async (output: WatchedOutput): Promise<boolean> => {
         const lease = leaseOf(output);
         if (!(await leaser.tryTake(lease.resource, lease.detail))) return false;
         leases.push(lease);
@@ -283,7 +273,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       const known = await Promise.all(
         psbts.map(async (psbt) => ({
           psbt,
-          spent: await Promise.all(psbt.inputs.map((input) => outputAt(db, network.id, input))),
+          spent: await Promise.all(psbt.inputs.map((input) => outputs.at(input))),
         })),
       );
       const alive = threatening(known, (height) => tip.height - height + 1 >= finality);
@@ -320,12 +310,13 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       // The follower's record first: it needs no transaction index, and it also knows who else spent the inputs.
       let rival: { by: string; final: boolean } | undefined;
       for (const input of psbt.inputs) {
-        const output = await outputAt(db, network.id, input);
-        if (output === undefined || output.spentBy === null || output.spentHeight === null) continue;
+        const output = await outputs.at(input);
+        if (output === undefined || output.spentBy === null || output.spentHeight === null)
+          continue;
         const confirmations = Math.max(0, tip.height - output.spentHeight + 1);
         const final = confirmations >= finality;
         if (output.spentBy === id) {
-          const block = await followedAt(db, network.id, output.spentHeight);
+          const block = await followedAt(outputs, output.spentHeight);
           if (block !== undefined) {
             return { status: 'included', confirmations, block: block.hash, final };
           }
@@ -349,7 +340,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
 
     async provision(key) {
       const script = bytesToHex(ownScript(key));
-      if (await isWatched(db, network.id, script)) return;
+      if (await outputs.isWatched(script)) return;
       const { height } = await node.tip();
       // A few blocks below the tip, which a reorganisation may replace by others that pay the wallet already.
       await watch(key, Math.max(0, height - finality));

@@ -54,6 +54,7 @@ export function outcomeOf(answer: RpcAnswer, txid: string): BroadcastOutcome {
 
 /** A lost connection says nothing about the transaction. Rethrows what is another failure. */
 export function outcomeOfFailure(error: unknown): BroadcastOutcome {
-  if (isKeysagaError(error, 'ChainUnavailable')) return { status: 'unclear', reason: error.message };
+  if (isKeysagaError(error, 'ChainUnavailable'))
+    return { status: 'unclear', reason: error.message };
   throw error;
 }

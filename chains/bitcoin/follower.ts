@@ -1,24 +1,19 @@
 /**
- * Follows the node's active chain and keeps the wallets' outputs in the coordinator database. The tables mirror what
+ * Follows the node's active chain and keeps the wallets' outputs in the coordinator database, whose rows mirror what
  * the node says now: state is a function of its active chain and the watched scripts, however it was reached.
  *
- * Any number of coordinators may run one. A transaction-scoped advisory lock lets one work at a time; blocks, outputs
+ * Any number of coordinators may run one. `BitcoinOutputs.exclusively` lets one work at a time; blocks, outputs
  * and progress change in that one transaction, so a crash at any point leaves the state of some earlier block.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { sql } from 'drizzle-orm';
+import type {
+  BitcoinOutputs,
+  BitcoinOutputsReader,
+  BitcoinOutputsWriter,
+  FollowedBlock,
+} from '../../core/ports/bitcoin-outputs.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { BitcoinNode, Tip } from './node.ts';
-import {
-  applyBlock,
-  type Database,
-  type DatabaseTransaction,
-  followedAt,
-  followedAtOrBelow,
-  nextHeight,
-  rollBack,
-  scriptsBehind,
-} from './utxos.ts';
 
 export type Logger = {
   warn(details: Readonly<Record<string, unknown>>, message: string): void;
@@ -27,7 +22,7 @@ export type FollowerOptions = {
   /** CAIP-2 id. */
   readonly network: string;
   readonly node: BitcoinNode;
-  readonly db: Database;
+  readonly outputs: BitcoinOutputs;
   readonly logger?: Logger;
   /** Blocks per database transaction; default 32. More holds the lock longer, fewer commits more often. */
   readonly batch?: number;
@@ -60,10 +55,19 @@ type Step = {
   readonly rolledBackTo?: number;
 };
 
+/** The followed block at a height. */
+export async function followedAt(
+  outputs: BitcoinOutputsReader,
+  height: number,
+): Promise<FollowedBlock | undefined> {
+  const block = await outputs.followed(height);
+  return block?.height === height ? block : undefined;
+}
+
 export function createFollower({
   network,
   node,
-  db,
+  outputs,
   logger,
   batch = 32,
 }: FollowerOptions): BitcoinFollower {
@@ -72,63 +76,55 @@ export function createFollower({
    * predecessors hold nothing for any script by its birth height.
    */
   async function forkPoint(
-    tx: DatabaseTransaction,
+    tx: BitcoinOutputsWriter,
     tip: number,
     options: { signal?: AbortSignal },
   ): Promise<number> {
     let height = Number.POSITIVE_INFINITY;
     for (;;) {
       const below = Number.isFinite(height) ? height - 1 : undefined;
-      const followed = await followedAtOrBelow(tx, network, below);
+      const followed = await tx.followed(below);
       if (followed === undefined) return height - 1;
       height = followed.height;
       if (height <= tip && (await node.blockHash(height, options)) === followed.hash) return height;
     }
   }
 
-  async function step(tx: DatabaseTransaction, options: { signal?: AbortSignal }): Promise<Step> {
+  async function step(tx: BitcoinOutputsWriter, options: { signal?: AbortSignal }): Promise<Step> {
     const tip = await node.tip(options);
-    const top = await followedAtOrBelow(tx, network);
+    const top = await tx.followed();
     let rolledBackTo: number | undefined;
     if (top !== undefined) {
       const stands =
         top.height <= tip.height && (await node.blockHash(top.height, options)) === top.hash;
       if (!stands) {
         rolledBackTo = await forkPoint(tx, tip.height, options);
-        await rollBack(tx, network, rolledBackTo);
+        await tx.rollBack(rolledBackTo);
       }
     }
     const back = rolledBackTo === undefined ? {} : { rolledBackTo };
     let blocks = 0;
     for (; blocks < batch; blocks++) {
-      const height = await nextHeight(tx, network);
+      const height = await tx.nextHeight();
       if (height === undefined || height > tip.height) return { done: true, blocks, tip, ...back };
       const hash = await node.blockHash(height, options);
       const block = hash === undefined ? undefined : await node.block(hash, options);
-      const known = await followedAt(tx, network, height);
-      const below = await followedAt(tx, network, height - 1);
+      const known = await followedAt(tx, height);
+      const below = await followedAt(tx, height - 1);
       // The chain changed while we read: what is recorded so far was valid when it was read; the next step finds the fork.
       if (block === undefined || (known !== undefined && known.hash !== block.hash)) break;
       if (below !== undefined && below.hash !== block.previous) break;
-      await applyBlock(tx, network, height, block, await scriptsBehind(tx, network, height));
+      await tx.apply(height, block);
     }
     return { done: false, blocks, tip, ...back };
   }
-
-  const locked = (options: { signal?: AbortSignal }): Promise<Step | undefined> =>
-    db.transaction(async (tx) => {
-      const [row] = await tx.execute<{ mine: boolean }>(
-        sql`select pg_try_advisory_xact_lock(hashtextextended(${`keysaga/bitcoin-follower/${network}`}, 0)) as mine`,
-      );
-      return row?.mine === true ? step(tx, options) : undefined;
-    });
 
   /** Nothing to do, seen without the lock: the common case, on the path of every transfer. */
   async function upToDate(options: { signal?: AbortSignal }): Promise<Tip | undefined> {
     const [tip, top, next] = await Promise.all([
       node.tip(options),
-      followedAtOrBelow(db, network),
-      nextHeight(db, network),
+      outputs.followed(),
+      outputs.nextHeight(),
     ]);
     return top?.hash === tip.id && next !== undefined && next > tip.height ? tip : undefined;
   }
@@ -139,8 +135,9 @@ export function createFollower({
     let blocks = 0;
     let rolledBackTo: number | undefined;
     for (;;) {
-      const did = await locked(options);
-      if (did === undefined) return summary(false, await node.tip(options));
+      const turn = await outputs.exclusively((tx) => step(tx, options));
+      if (turn === undefined) return summary(false, await node.tip(options));
+      const did = turn.result;
       blocks += did.blocks;
       rolledBackTo =
         did.rolledBackTo === undefined

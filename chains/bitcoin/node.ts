@@ -9,9 +9,10 @@
  */
 import { hexToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
+import type { BitcoinBlock } from '../../core/ports/bitcoin-outputs.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { Hex, Hex32 } from '../../schema/contracts/primitives.ts';
-import { type Block, parseBlock } from './block.ts';
+import { parseBlock } from './block.ts';
 import type { BitcoinNetwork } from './networks.ts';
 import type { CallOptions, RpcAnswer, RpcClient } from './rpc.ts';
 
@@ -24,7 +25,7 @@ export interface BitcoinNode {
   /** Hash of the active chain's block at a height; undefined above its tip. */
   blockHash(height: number, options?: CallOptions): Promise<string | undefined>;
   /** The block, its hash and merkle root checked; undefined when the node does not have it. */
-  block(hash: string, options?: CallOptions): Promise<Block | undefined>;
+  block(hash: string, options?: CallOptions): Promise<BitcoinBlock | undefined>;
   /** Sats per 1000 virtual bytes for inclusion within `blocks`; undefined when the node cannot say. */
   feeRate(blocks: number, options?: CallOptions): Promise<bigint | undefined>;
   /** Sats per 1000 virtual bytes below which the node relays nothing, and by which a replacement must add. */
@@ -56,13 +57,20 @@ const Spenders = z.array(z.object({ spendingtxid: Hex32.optional() }));
 function parsed<T>(method: string, schema: z.ZodType<T>, value: unknown): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  throw new KeysagaError('ChainUnavailable', `the Bitcoin node's answer to ${method} makes no sense`, {
-    method,
-    reason: result.error.issues[0]?.message ?? 'malformed',
-  });
+  throw new KeysagaError(
+    'ChainUnavailable',
+    `the Bitcoin node's answer to ${method} makes no sense`,
+    {
+      method,
+      reason: result.error.issues[0]?.message ?? 'malformed',
+    },
+  );
 }
 
-const refused = (method: string, { code, message }: { code: number; message: string }): KeysagaError =>
+const refused = (
+  method: string,
+  { code, message }: { code: number; message: string },
+): KeysagaError =>
   new KeysagaError('ChainUnavailable', `the Bitcoin node refuses ${method}: ${message}`, {
     method,
     rpcCode: code,
@@ -163,7 +171,11 @@ export function createNode(rpc: RpcClient, network: BitcoinNetwork): BitcoinNode
       }
       const info = await ask('getinfo', [], options);
       if (!info.ok) return { floor: DEFAULT_RELAY, increment: DEFAULT_RELAY };
-      const { relayfee } = parsed('getinfo', z.object({ relayfee: z.number().nonnegative() }), info.result);
+      const { relayfee } = parsed(
+        'getinfo',
+        z.object({ relayfee: z.number().nonnegative() }),
+        info.result,
+      );
       return { floor: satsPerKvb(relayfee), increment: satsPerKvb(relayfee) };
     },
 
@@ -183,11 +195,13 @@ export function createNode(rpc: RpcClient, network: BitcoinNetwork): BitcoinNode
 
     async spender(txid, vout, options) {
       const answer = await ask('gettxspendingprevout', [[{ txid, vout }]], options);
-      if (answer.ok) return parsed('gettxspendingprevout', Spenders, answer.result)[0]?.spendingtxid;
+      if (answer.ok)
+        return parsed('gettxspendingprevout', Spenders, answer.result)[0]?.spendingtxid;
       if (METHOD_MISSING.has(answer.code)) return undefined;
       throw refused('gettxspendingprevout', answer);
     },
 
-    send: (transaction, options) => guarded(() => rpc.once('sendrawtransaction', [transaction], options)),
+    send: (transaction, options) =>
+      guarded(() => rpc.once('sendrawtransaction', [transaction], options)),
   };
 }

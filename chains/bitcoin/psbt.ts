@@ -88,8 +88,10 @@ export function signerTransaction(
 }
 
 /** Inputs and outputs in the order given. The caller has ordered and judged them. */
-export const encodePsbt = (inputs: readonly PsbtInput[], outputs: readonly PsbtOutput[]): Uint8Array =>
-  signerTransaction(inputs, outputs).toPSBT(0);
+export const encodePsbt = (
+  inputs: readonly PsbtInput[],
+  outputs: readonly PsbtOutput[],
+): Uint8Array => signerTransaction(inputs, outputs).toPSBT(0);
 
 const inputFields: Readonly<Record<string, string>> = {
   nonWitnessUtxo: 'non-witness-utxo',
@@ -142,7 +144,8 @@ const money = (amount: bigint, where: string): bigint => {
 
 /** @throws KeysagaError `TransactionMalformed`; `details.rule` says which rule of the form is broken. */
 export function decodePsbt(bytes: Uint8Array, script: Uint8Array): Psbt {
-  if (bytes.length > MAX_BYTES) throw malformed('too-large', 'the PSBT is larger than 400,000 bytes');
+  if (bytes.length > MAX_BYTES)
+    throw malformed('too-large', 'the PSBT is larger than 400,000 bytes');
   let raw: ReturnType<typeof RawPSBTV0.decode>;
   let again: Uint8Array;
   try {
@@ -202,9 +205,16 @@ export function decodePsbt(bytes: Uint8Array, script: Uint8Array): Psbt {
       script: output.script,
     }),
   );
-  money(inputs.reduce((sum, { amount }) => sum + amount, 0n), 'the sum of inputs');
-  money(outputs.reduce((sum, { amount }) => sum + amount, 0n), 'the sum of outputs');
+  money(
+    inputs.reduce((sum, { amount }) => sum + amount, 0n),
+    'the sum of inputs',
+  );
+  money(
+    outputs.reduce((sum, { amount }) => sum + amount, 0n),
+    'the sum of outputs',
+  );
   // Last, so that a known fault gets its own name: order of fields, lengths in long form, anything left over.
-  if (!equal(again, bytes)) throw malformed('not-canonical', 'the PSBT is not in canonical encoding');
+  if (!equal(again, bytes))
+    throw malformed('not-canonical', 'the PSBT is not in canonical encoding');
   return { inputs, outputs, txid: displayHash(RawOldTx.encode(unsignedTx(inputs, outputs))) };
 }

@@ -117,9 +117,13 @@ export function createRpc({ url, timeoutMs = 10_000, retries = 3 }: RpcOptions):
       text = await response.text();
     } catch (cause) {
       if (isKeysagaError(cause)) throw cause;
-      if (signal?.aborted) throw unavailable(method, 'given up by the caller', { retryable: false });
+      if (signal?.aborted)
+        throw unavailable(method, 'given up by the caller', { retryable: false });
       // The cause may quote the address; only its kind is passed on.
-      throw unavailable(method, limit.aborted ? `no answer in ${timeoutMs} ms` : networkReason(cause));
+      throw unavailable(
+        method,
+        limit.aborted ? `no answer in ${timeoutMs} ms` : networkReason(cause),
+      );
     }
     return parseAnswer(method, status, id, text);
   };

@@ -58,9 +58,14 @@ export function scriptAddress(network: BitcoinNetwork, script: Uint8Array): stri
  */
 export function addressScript(network: BitcoinNetwork, address: string): Uint8Array {
   const refuse = (why: string, cause?: unknown): KeysagaError =>
-    new KeysagaError('InvalidInput', `not a ${network.name} address: ${why}`, {
-      field: 'destination',
-    }, cause === undefined ? {} : { cause });
+    new KeysagaError(
+      'InvalidInput',
+      `not a ${network.name} address: ${why}`,
+      {
+        field: 'destination',
+      },
+      cause === undefined ? {} : { cause },
+    );
   let decoded: ReturnType<ReturnType<typeof Address>['decode']>;
   let again: string;
   try {
@@ -107,6 +112,7 @@ export function dustLimit(script: Uint8Array): bigint {
 export function virtualSize(inputs: number, outputs: readonly Uint8Array[]): bigint {
   let weight = 4 * (8 + compactSizeLength(inputs) + compactSizeLength(outputs.length)) + 2;
   weight += inputs * (41 * 4 + 66);
-  for (const script of outputs) weight += 4 * (8 + compactSizeLength(script.length) + script.length);
+  for (const script of outputs)
+    weight += 4 * (8 + compactSizeLength(script.length) + script.length);
   return BigInt(Math.ceil(weight / 4));
 }

@@ -1,10 +1,11 @@
 /** Which outputs a transaction spends and what comes back. Pure and deterministic but for the leases' answers. */
+
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import type { WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { type FeeRates, paymentFee } from './fees.ts';
 import { outpoint, type PsbtInput, type PsbtOutput } from './psbt.ts';
 import { dustLimit, virtualSize } from './script.ts';
-import type { Output } from './utxos.ts';
 
 export type Plan = {
   readonly inputs: readonly PsbtInput[];
@@ -35,7 +36,7 @@ export const sortOutputs = (outputs: readonly PsbtOutput[]): PsbtOutput[] =>
       compare(bytesToHex(a.script), bytesToHex(b.script)),
   );
 
-export const asInput = ({ txid, vout, amount, script }: Output): PsbtInput => ({
+export const asInput = ({ txid, vout, amount, script }: WatchedOutput): PsbtInput => ({
   txid,
   vout,
   amount,
@@ -47,7 +48,7 @@ export const asInput = ({ txid, vout, amount, script }: Output): PsbtInput => ({
  * when they do not suffice, or when a rest too small for change would lift the fee above the cap.
  * @throws KeysagaError `FeeAboveCap` when no choice of inputs could help.
  */
-export function planPayment(chosen: readonly Output[], payment: Payment): Plan | undefined {
+export function planPayment(chosen: readonly WatchedOutput[], payment: Payment): Plan | undefined {
   const { to, amount, own, feeCap, rates } = payment;
   const total = chosen.reduce((sum, output) => sum + output.amount, 0n);
   if (total <= amount) return undefined;
@@ -87,10 +88,10 @@ function feeWithin(rates: FeeRates, size: bigint, cap: bigint): bigint | undefin
  * `FeeAboveCap`.
  */
 export async function selectCoins(
-  candidates: readonly Output[],
-  required: readonly Output[],
+  candidates: readonly WatchedOutput[],
+  required: readonly WatchedOutput[],
   payment: Payment,
-  tryTake: (output: Output) => Promise<boolean>,
+  tryTake: (output: WatchedOutput) => Promise<boolean>,
 ): Promise<Plan> {
   const alone = planPayment(required, payment);
   if (alone !== undefined) return alone;
@@ -113,7 +114,7 @@ export async function selectCoins(
     );
   }
   const refused = new Set<string>();
-  const take = async (output: Output): Promise<boolean> => {
+  const take = async (output: WatchedOutput): Promise<boolean> => {
     if (refused.has(outpoint(output))) return false;
     const taken = await tryTake(output);
     if (!taken) refused.add(outpoint(output));
@@ -123,7 +124,7 @@ export async function selectCoins(
     const plan = planPayment([...required, output], payment);
     if (plan !== undefined && (await take(output))) return plan;
   }
-  const chosen: Output[] = [...required];
+  const chosen: WatchedOutput[] = [...required];
   for (const output of free) {
     if (chosen.length >= MAX_INPUTS) break;
     if (!(await take(output))) continue;
@@ -132,18 +133,22 @@ export async function selectCoins(
     if (plan !== undefined) return plan;
   }
   // What was taken on the way goes back with the building transaction, which this failure rolls back.
-  throw new KeysagaError('LeaseUnavailable', 'outputs that are needed are held by other transfers', {
-    held: refused.size,
-  });
+  throw new KeysagaError(
+    'LeaseUnavailable',
+    'outputs that are needed are held by other transfers',
+    {
+      held: refused.size,
+    },
+  );
 }
 
 function sufficient(
-  required: readonly Output[],
-  free: readonly Output[],
+  required: readonly WatchedOutput[],
+  free: readonly WatchedOutput[],
   payment: Payment,
 ): boolean {
   if (free.some((output) => planPayment([...required, output], payment) !== undefined)) return true;
-  const chosen: Output[] = [...required];
+  const chosen: WatchedOutput[] = [...required];
   for (const output of free) {
     if (chosen.length >= MAX_INPUTS) return false;
     chosen.push(output);

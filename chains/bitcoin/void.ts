@@ -1,16 +1,16 @@
 /** The void: a transaction that excludes every released one and pays only the wallet (architecture.md, "Void"). */
+import type { WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { type FeeRates, feeFor, type Replaced, voidFee } from './fees.ts';
 import { outpoint, type Psbt } from './psbt.ts';
 import { dustLimit, virtualSize } from './script.ts';
 import { asInput, type Plan, sortInputs } from './selection.ts';
-import type { Output } from './utxos.ts';
 
 /** A released transaction with what the follower knows of its inputs. */
 export type Released = {
   readonly psbt: Psbt;
   /** In input order; undefined for an output that is not on the chain (any more). */
-  readonly spent: readonly (Output | undefined)[];
+  readonly spent: readonly (WatchedOutput | undefined)[];
 };
 
 const replaced = ({ psbt }: Released): Replaced => ({
@@ -59,13 +59,13 @@ export function planVoid(
   rates: FeeRates,
   feeCap: bigint,
 ): Plan {
-  const usable = new Map<string, Output>();
+  const usable = new Map<string, WatchedOutput>();
   for (const { spent } of alive) {
     for (const output of spent) {
       if (output !== undefined && output.spentBy === null) usable.set(outpoint(output), output);
     }
   }
-  const covers = (output: Output): number[] =>
+  const covers = (output: WatchedOutput): number[] =>
     alive.flatMap(({ psbt }, i) =>
       psbt.inputs.some((input) => outpoint(input) === outpoint(output)) ? [i] : [],
     );
@@ -75,18 +75,22 @@ export function planVoid(
       (a.amount > b.amount ? -1 : a.amount < b.amount ? 1 : 0) ||
       (outpoint(a) < outpoint(b) ? -1 : 1),
   );
-  const chosen: Output[] = [];
+  const chosen: WatchedOutput[] = [];
   const open = new Set(alive.keys());
   while (open.size > 0) {
-    let best: { output: Output; hits: number[] } | undefined;
+    let best: { output: WatchedOutput; hits: number[] } | undefined;
     for (const output of ordered) {
       const hits = covers(output).filter((i) => open.has(i));
       if (hits.length > (best?.hits.length ?? 0)) best = { output, hits };
     }
     if (best === undefined) {
-      throw new KeysagaError('LeaseUnavailable', 'an input of a released transaction is not spendable now', {
-        field: 'released',
-      });
+      throw new KeysagaError(
+        'LeaseUnavailable',
+        'an input of a released transaction is not spendable now',
+        {
+          field: 'released',
+        },
+      );
     }
     chosen.push(best.output);
     for (const i of best.hits) open.delete(i);

@@ -39,9 +39,13 @@ export type Wallet = { readonly walletId: string; readonly address: string };
 /** An account without proof is replaced after this time: the next poll may still find the proof. */
 const unprovenGraceMs = 60_000;
 const pollMs = 250;
+/** A creation is sent again after this time: its blockhash is surely too old to land by then. */
+const resendAfterMs = { real: 90_000, ephemeral: 2000 } as const;
 
 export class NoncePool {
   readonly #o: NoncePoolOptions;
+  /** Account → when this process sent its creation. */
+  readonly #sent = new Map<string, number>();
   constructor(options: NoncePoolOptions) {
     this.#o = options;
   }
@@ -174,6 +178,8 @@ export class NoncePool {
         await accounts.retire(record.network, record.account, clock.now());
         continue;
       }
+      const again = (this.#sent.get(record.account) ?? Number.NEGATIVE_INFINITY) + resendAfterMs[this.#network.ephemeral ? 'ephemeral' : 'real'];
+      if (clock.now() < again) continue;
       const missing = rent - (there?.lamports ?? 0n);
       spent += (missing > 0n ? missing : 0n) + 5000n;
       if (spent > purse) {
@@ -191,9 +197,11 @@ export class NoncePool {
       });
       // Before it is sent: after a crash the hint may be all that proves the first value.
       await accounts.hint(record.network, record.account, bytesToHex(base58.decode(blockhash)));
+      this.#sent.set(record.account, clock.now());
       const answer = await rpc.send(bytes);
       // Another coordinator may have been faster; the next reading tells. Anything else shows as a time-out there.
       if (!answer.ok) {
+        this.#sent.delete(record.account);
         this.#o.logger.warn({ network: record.network, account: record.account, reason: answer.reason }, 'a nonce account was not made');
       }
     }

@@ -79,7 +79,7 @@ export type PhaseFacts = {
   readonly pivotPassed: boolean;
   readonly paymentSigned: boolean;
   /** The payment can no longer take effect: its void is final, or it is final without effect. */
-  readonly paymentDead: boolean;
+  readonly lineOver: boolean;
   /** The payment is final on chain, with effect. */
   readonly paymentFinal: boolean;
 };
@@ -102,7 +102,7 @@ export const PHASE_GUARDS: Readonly<Partial<Record<TransferCommand, Guard>>> = {
     says: 'a void follows the pivot only, and no final payment',
   },
   compensate: {
-    holds: (f) => !f.pivotPassed || f.paymentDead,
+    holds: (f) => !f.pivotPassed || f.lineOver,
     code: 'PivotPassed',
     says: 'after the pivot nothing is undone until a conflicting transaction is final',
   },

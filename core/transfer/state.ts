@@ -138,26 +138,34 @@ export const transferFold: Fold<TransferState> = {
 
 export const pivotPassed = (state: Transfer): boolean => state.pivots.payment.length > 0;
 
-/** Id of the transaction by which the payment took effect for good; `undefined` while it has not. */
+/**
+ * Id of the transaction by which the payment took effect for good; `undefined` while it has not. Whoever holds t
+ * shares can finish a payment that the saga never saw signed; then it shows as what took the void's input.
+ */
 export function finalPayment(state: Transfer): string | undefined {
   const { payment, void: voided } = state.finality;
   if (payment?.outcome === 'included') return payment.id;
-  // Holders of t shares can finish a payment that the saga never saw signed: then it shows as what took the void's
-  // input. Anything but the payment in that place would be another transfer's, so only a signature-independent id
-  // (or the one stored) is accepted by `complete`.
-  if (voided?.outcome === 'conflicted') return voided.by;
-  return undefined;
+  if (voided?.outcome !== 'conflicted' || voided.by === undefined) return undefined;
+  const stored = state.signed.payment;
+  return stored === null || stored.id === voided.by ? voided.by : undefined;
 }
 
-/** The payment can take no effect any more: its void is final, or it is final itself without effect. */
-export function paymentDead(state: Transfer): boolean {
+/** Something final has taken the input or nonce, and it is not the stored payment: no signature of this line can land any more. */
+export function lineOver(state: Transfer): boolean {
   const { payment, void: voided } = state.finality;
-  return voided?.outcome === 'included' || payment?.outcome === 'failed' || payment?.outcome === 'conflicted';
+  if (payment?.outcome === 'included') return false;
+  return payment !== null || (voided !== null && voided.by !== state.signed.payment?.id);
+}
+
+/** It is certain that nothing was paid. False for a conflict with a transaction that nobody here stored. */
+export function surelyUnpaid(state: Transfer): boolean {
+  const { payment, void: voided } = state.finality;
+  return !pivotPassed(state) || payment?.outcome === 'failed' || voided?.outcome === 'included' || voided?.outcome === 'failed';
 }
 
 export const phaseFacts = (state: Transfer): PhaseFacts => ({
   pivotPassed: pivotPassed(state),
   paymentSigned: state.signed.payment !== null,
-  paymentDead: paymentDead(state),
+  lineOver: lineOver(state),
   paymentFinal: finalPayment(state) !== undefined,
 });

@@ -29,6 +29,8 @@ export const mark = (context: StackContext, name: string): Record<string, string
 export const serverEnv = (context: StackContext, name: string): Record<string, string> => ({
   PATH: process.env.PATH ?? '/usr/bin:/bin',
   HOME: context.dataDir,
+  // Temporal gives up when neither it nor the user database names the user (containers with any uid).
+  USER: process.env.USER ?? 'keysaga',
   TZ: 'UTC',
   ...mark(context, name),
 });

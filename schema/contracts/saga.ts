@@ -2,8 +2,9 @@
 import * as z from 'zod';
 import { SignedApproval } from './approval.ts';
 import { TransferIntent } from './intent.ts';
-import { GenerateKeyRequest } from './key.ts';
+import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from './key.ts';
 import { AttemptId, Hex32, IsoTime, PartyId } from './primitives.ts';
+import { SignedTransaction } from './transaction.ts';
 
 /** R7's states plus the waits a person sees. */
 export const TransferPhase = z.enum([
@@ -87,6 +88,8 @@ export const TransferStatus = z.strictObject({
   pivotPassed: z.boolean(),
   transactionId: z.string().exactOptional(),
   voidTransactionId: z.string().exactOptional(),
+  /** The signed payment, from the moment its bytes are stored: anyone may verify them, or send them again. */
+  transaction: SignedTransaction.exactOptional(),
   confirmations: z.int(),
   cancelRequested: z.boolean(),
   undos: z.array(UndoStatus),
@@ -131,6 +134,18 @@ export const KeygenStatus = z.strictObject({
   phasesMs: z.record(z.string(), z.int()),
 });
 export type KeygenStatus = z.infer<typeof KeygenStatus>;
+
+/**
+ * Result of a key generation that succeeded. A client shows the address only after it has checked the n certificates
+ * against the party keys that it pins, and derived the address from the public key by itself.
+ */
+export const KeygenOutcome = z.strictObject({
+  key: KeyDescriptor,
+  certificates: z.array(SignedCertificate),
+  /** Parties whose share was active when the saga ended; at least `key.threshold`. */
+  activated: z.array(PartyId),
+});
+export type KeygenOutcome = z.infer<typeof KeygenOutcome>;
 
 /** The `approve`/`reject` update's answer. */
 export const ApprovalReceipt = z.strictObject({

@@ -24,6 +24,7 @@ import {
   changedLeaves,
   DAY,
   flipBit,
+  forAll,
   HOUR,
   hex32,
   intent,
@@ -132,7 +133,7 @@ describe('one approval', () => {
   });
   it('falls with any bit of its signature or key', () => {
     const signed = sign('alice');
-    fc.assert(
+    forAll(
       fc.property(fc.integer({ min: 0, max: 511 }), (bit) => {
         refusal(
           () => check({ ...signed, signature: flipBit(signed.signature, bit) }),
@@ -149,7 +150,7 @@ describe('one approval', () => {
     );
   });
   it('is a typed refusal, never a defect, for whatever a signal may carry', () => {
-    fc.assert(
+    forAll(
       fc.property(fc.anything(), (x) => {
         refusal(() => check(x as SignedApproval), 'ApprovalInvalid');
         refusal(() => parseSignedApproval(x), 'InvalidInput');
@@ -265,7 +266,7 @@ describe('counting', () => {
         })),
       ),
     );
-    fc.assert(
+    forAll(
       fc.property(fc.array(fc.constantFrom(...pool), { maxLength: 8 }), (picked) => {
         const count = countApprovals(input(picked.map((p) => p.signed)));
         const known = picked.filter((p) => p.who !== 'mallory');

@@ -17,6 +17,7 @@ import {
   BITCOIN,
   changedLeaves,
   flipBit,
+  forAll,
   hex32,
   policy,
   refusal,
@@ -137,7 +138,7 @@ describe('a signed policy', () => {
   });
   it('falls with any bit of any signature', () => {
     const signed = signPolicy(policy(), ADMINS);
-    fc.assert(
+    forAll(
       fc.property(fc.integer({ min: 0, max: 511 }), fc.integer({ min: 0, max: 2 }), (bit, who) => {
         const signatures = signed.signatures.map((s, i) =>
           i === who ? { ...s, signature: flipBit(s.signature, bit) } : s,
@@ -218,7 +219,7 @@ describe('what it says', () => {
     const strict = policy({ strictDailyLimit: true });
     expect(effectiveDailyLimit(policy(), limit, 2, 3)).toBe(200_000n);
     expect(effectiveDailyLimit(strict, limit, 2, 3)).toBe(133_333n);
-    fc.assert(
+    forAll(
       fc.property(
         fc.bigInt(0n, 10n ** 30n),
         fc.integer({ min: 2, max: 16 }),

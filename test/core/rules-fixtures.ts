@@ -1,4 +1,5 @@
 /** Sound objects that the tests of the core's rules break one thing at a time. */
+import * as fc from 'fast-check';
 import { expect } from 'vitest';
 import { certificateOf } from '../../core/certificates.ts';
 import { policyHash } from '../../core/policy.ts';
@@ -40,7 +41,7 @@ export function* changedLeaves<T>(
   path: readonly string[] = [],
 ): Generator<{ path: string; value: T }> {
   if (typeof value === 'string') {
-    const changed = /^[0-9a-f]{2,}$/.test(value)
+    const changed = /^[0-9a-f-]*[0-9a-f]$/.test(value)
       ? `${value.slice(0, -1)}${(Number.parseInt(value.slice(-1), 16) ^ 1).toString(16)}`
       : /^\d{4}-.*Z$/.test(value)
         ? new Date(Date.parse(value) + 1).toISOString()
@@ -56,6 +57,11 @@ export function* changedLeaves<T>(
     for (const [name, item] of Object.entries(value))
       for (const change of changedLeaves(item, [...path, name]))
         yield { path: change.path, value: { ...value, [name]: change.value } };
+}
+
+/** `fc.assert` for a synchronous property: it throws with seed and counterexample, and there is no promise to await. */
+export function forAll<T>(property: fc.IProperty<T>, parameters?: fc.Parameters<T>): void {
+  void fc.assert(property, parameters);
 }
 
 /** One bit of a hex string flipped. */

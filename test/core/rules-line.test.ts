@@ -15,6 +15,7 @@ import {
   BITCOIN,
   bitcoinPayment,
   DAY,
+  forAll,
   HOUR,
   hex32,
   INPUT,
@@ -156,7 +157,7 @@ describe('conflict rule', () => {
     maxLength: 3,
   });
   it('passes exactly when every pair shares a key', () => {
-    fc.assert(
+    forAll(
       fc.property(keys, fc.array(keys, { maxLength: 4 }), (candidate, others) => {
         const all = others.every((o) => o.some((k) => candidate.includes(k)));
         let passed = true;
@@ -210,7 +211,7 @@ describe('once per line', () => {
       release: fc.boolean(),
       drop: fc.boolean(),
     });
-    fc.assert(
+    forAll(
       fc.property(fc.array(step, { maxLength: 12 }), (steps) => {
         let line: LineTransaction[] = [];
         const close = (attempts: readonly string[]): void => {
@@ -277,7 +278,7 @@ describe('limits', () => {
       amount: fc.bigInt(1n, 60n),
       wait: fc.integer({ min: 0, max: 12 * HOUR }),
     });
-    fc.assert(
+    forAll(
       fc.property(fc.array(ask, { maxLength: 40 }), (asks) => {
         const entries: SpendEntry[] = [];
         let now = NOW;

@@ -8,6 +8,7 @@ import {
   ADVANCE,
   BITCOIN,
   bitcoinPayment,
+  forAll,
   hex32,
   INPUT,
   intent,
@@ -327,7 +328,7 @@ describe('no decoded transaction passes but the approved one', () => {
   });
   it('by random search', () => {
     let passed = 0;
-    fc.assert(
+    forAll(
       fc.property(decoded, (d) => {
         let refused = false;
         try {

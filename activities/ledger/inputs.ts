@@ -1,0 +1,63 @@
+/** Inputs of the ledger's activities, checked at the edge: a worker may be newer or older than its caller. */
+import * as z from 'zod';
+import { parseWith } from '../../core/parse.ts';
+import { SignedApproval } from '../../schema/contracts/approval.ts';
+import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
+import { SigningPurpose } from '../../schema/contracts/party.ts';
+import { AttemptId, Hex32, PartyId, RequestId, WalletId } from '../../schema/contracts/primitives.ts';
+import { FailureInfo, TransferPhase } from '../../schema/contracts/saga.ts';
+
+const TransactionId = z.string().min(1).max(128);
+const WorkflowId = z.string().min(1).max(300);
+const Reason = z.string().max(500);
+const PartyReport = z.strictObject({
+  party: PartyId,
+  ok: z.boolean(),
+  step: z.string().max(64),
+  code: z.string().max(64).exactOptional(),
+  milliseconds: z.number().nonnegative().exactOptional(),
+});
+
+export const inputs = {
+  // The intent has rules beyond its shape: `parseIntent` reads it.
+  reserve: z.strictObject({ intent: z.unknown(), intentDigest: Hex32, workflowId: WorkflowId }),
+  release: z.strictObject({ requestId: RequestId, reason: Reason }),
+  recordDecision: z.strictObject({ requestId: RequestId, signed: SignedApproval }),
+  passPivot: z.strictObject({
+    requestId: RequestId,
+    attempt: AttemptId,
+    purpose: SigningPurpose,
+    reports: z.array(PartyReport).max(256),
+  }),
+  reportParties: z.strictObject({ walletId: WalletId, reports: z.array(PartyReport).max(256) }),
+  settle: z.strictObject({
+    requestId: RequestId,
+    transactionId: TransactionId,
+    confirmations: z.int().nonnegative(),
+  }),
+  fail: z.strictObject({
+    requestId: RequestId,
+    failure: FailureInfo,
+    voidTransactionId: TransactionId.exactOptional(),
+  }),
+  recordPhase: z.strictObject({ requestId: RequestId, phase: TransferPhase, reason: Reason.exactOptional() }),
+  recordUndo: z.strictObject({
+    requestId: RequestId,
+    step: z.string().max(64),
+    outcome: z.enum(['done', 'owed', 'delivered']),
+    party: PartyId.exactOptional(),
+    reason: Reason.exactOptional(),
+  }),
+  reserveKey: z.strictObject({ request: GenerateKeyRequest, workflowId: WorkflowId }),
+  certifyKey: z.strictObject({
+    requestId: RequestId,
+    key: KeyDescriptor,
+    certificates: z.array(SignedCertificate).min(2).max(16),
+  }),
+  activateWallet: z.strictObject({ requestId: RequestId, activated: z.array(PartyId).max(16) }),
+  recordActivation: z.strictObject({ requestId: RequestId, party: PartyId }),
+  failKey: z.strictObject({ requestId: RequestId, failure: FailureInfo }),
+} as const;
+
+export const parse = <N extends keyof typeof inputs>(name: N, input: unknown): z.infer<(typeof inputs)[N]> =>
+  parseWith(inputs[name] as z.ZodType<z.infer<(typeof inputs)[N]>>, input, name);

@@ -1,0 +1,115 @@
+/** Loading aggregates, and closing what a transfer holds: shared by the ledger's and the chains' activities. */
+import { hexToBytes } from '../../core/signed.ts';
+import type { Chains } from '../../core/ports/blockchain.ts';
+import type { EventLog, Lease, Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
+import { decideTransfer, surelyUnpaid, type Transfer, transferFold } from '../../core/transfer/index.ts';
+import { activeKey, release, spend, walletFold } from '../../core/wallet/index.ts';
+import { keyFold } from '../../core/key/index.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { type DomainEvent, streams } from '../../schema/contracts/events.ts';
+import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type { RequestId, WalletId } from '../../schema/contracts/primitives.ts';
+
+/** The transfer and its version, or `NotFound`. */
+export async function loadTransfer(
+  events: EventLog,
+  requestId: RequestId,
+): Promise<{ transfer: Transfer; version: number }> {
+  const { state, version } = await events.load(streams.transfer(requestId), transferFold);
+  return { transfer: decideTransfer.existing(state, requestId), version };
+}
+
+/** Appends what was decided; nothing decided, nothing written. */
+export async function appendTransfer(
+  tx: Transaction,
+  requestId: RequestId,
+  version: number,
+  decided: readonly DomainEvent[],
+): Promise<void> {
+  if (decided.length > 0) await tx.events.append(streams.transfer(requestId), version, decided);
+}
+
+export type KeyReader = (walletId: WalletId) => Promise<KeyDescriptor>;
+
+/**
+ * Keys of active wallets. An activated key never changes within its wallet, so it is read once a process: a busy
+ * wallet's stream is long. Throws `WalletUnknown`, `WalletNotActive`.
+ */
+export function createKeyReader(uow: UnitOfWork): KeyReader {
+  const known = new Map<string, KeyDescriptor>();
+  return async (walletId) => {
+    const cached = known.get(walletId);
+    if (cached !== undefined) return cached;
+    const { state, version } = await uow.events.load(streams.wallet(walletId), walletFold);
+    if (version === 0) {
+      const { state: key } = await uow.events.load(streams.key(walletId), keyFold);
+      if (key === null)
+        throw new KeysagaError('WalletUnknown', `There is no wallet ${walletId}.`, { field: 'walletId', walletId });
+    }
+    const key = activeKey(state, walletId);
+    known.set(walletId, key);
+    return key;
+  };
+}
+
+/**
+ * Ends the reservation: given back when it is certain that nothing was paid, otherwise counted as spent. The
+ * wallet's lock comes after the transfer's everywhere, so that two commands never wait for each other.
+ */
+export async function closeReservation(
+  tx: Transaction,
+  transfer: Transfer,
+  how: { reason: string; at: string; transactionId?: string },
+): Promise<void> {
+  const { walletId } = transfer.intent;
+  const { requestId } = transfer;
+  const stream = streams.wallet(walletId);
+  await tx.lock(stream);
+  const { state, version } = await tx.events.load(stream, walletFold);
+  const paidBy =
+    how.transactionId ??
+    (surelyUnpaid(transfer)
+      ? undefined
+      : (transfer.finality.payment?.by ?? transfer.finality.void?.by ?? transfer.signed.payment?.id ?? 'unknown'));
+  const events =
+    paidBy === undefined
+      ? release(state, walletId, requestId, how.reason)
+      : spend(state, walletId, { requestId, transactionId: paidBy, at: how.at });
+  if (events.length > 0) await tx.events.append(stream, version, events);
+}
+
+/**
+ * What becomes of the leases when the line is over. `consumed`: the output or nonce that the final transaction
+ * took; it is never lent again. `released`: everything else, Solana's nonce accounts among it, since they carry on
+ * with the value that the transaction has advanced.
+ */
+export async function closeLeases(
+  tx: Transaction,
+  chains: Chains,
+  transfer: Transfer,
+  key: KeyDescriptor,
+  leases: readonly Lease[],
+): Promise<void> {
+  const live = leases.filter((lease) => lease.state === 'held' || lease.state === 'pivoted');
+  if (live.length === 0) return;
+  const { codec } = chains.get(transfer.intent.chain);
+  const { payment, void: voided } = transfer.finality;
+  const landed =
+    payment?.outcome === 'included' || voided?.outcome === 'conflicted'
+      ? transfer.built.payment
+      : voided?.outcome === 'included'
+        ? transfer.built.void
+        : null;
+  const taken = new Set<string>();
+  if (landed !== null && codec.family !== 'solana')
+    for (const entry of codec.decode(landed.unsigned, hexToBytes(key.publicKey)).conflictKeys) {
+      // `bitcoin:<txid>:<vout>` is leased as `bitcoin:<network>:<txid>:<vout>`.
+      const [family, ...rest] = entry.split(':');
+      taken.add([family, transfer.intent.chain, ...rest].join(':'));
+    }
+  const resources = live.map((lease) => lease.resource);
+  const consumed = resources.filter((resource) => taken.has(resource));
+  const released = resources.filter((resource) => !taken.has(resource));
+  await tx.leases.setState(transfer.requestId, 'consumed', consumed);
+  await tx.leases.setState(transfer.requestId, 'released', released);
+}

@@ -1,0 +1,252 @@
+/** The ledger's part in a transfer: from its reservation to its end. */
+import { checkApproval } from '../../core/approvals.ts';
+import { intentDigest as digestOf, parseIntent } from '../../core/intent.ts';
+import type { Transaction } from '../../core/ports/ledger.ts';
+import { digestHex } from '../../core/signed.ts';
+import {
+  decideTransfer,
+  lineOver,
+  phaseFacts,
+  pivotPassed,
+  reportedPhase,
+  type Transfer,
+  transferFold,
+} from '../../core/transfer/index.ts';
+import { reserve, walletFold } from '../../core/wallet/index.ts';
+import type { LedgerActivities, Reservation } from '../../schema/contracts/activities.ts';
+import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
+import { streams } from '../../schema/contracts/events.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type { RequestId } from '../../schema/contracts/primitives.ts';
+import { type CoordinatorDeps, commit } from './deps.ts';
+import { parse } from './inputs.ts';
+import { policyByHash } from './policy.ts';
+import { appendTransfer, closeLeases, closeReservation, createKeyReader, loadTransfer } from './state.ts';
+
+export type TransferLedger = Pick<
+  LedgerActivities,
+  | 'reserve'
+  | 'release'
+  | 'recordDecision'
+  | 'passPivot'
+  | 'reportParties'
+  | 'settle'
+  | 'fail'
+  | 'recordPhase'
+  | 'recordUndo'
+>;
+
+const CLAIM = 'transfer';
+/** Claims the id of a request that was undone before it was reserved, so that a late `reserve` finds it taken. */
+const GIVEN_UP = 'given-up';
+const BALANCE_LOOKS = 5;
+
+export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
+  const { uow, chains, policies, protocols, clock } = deps;
+  const keyOf = createKeyReader(uow);
+  const now = () => new Date(clock.now()).toISOString();
+
+  const answer = async (
+    transfer: Pick<Transfer, 'requestId' | 'policyHash'> & { pivotPassed: boolean },
+    key: KeyDescriptor,
+  ): Promise<Reservation> => ({
+    key,
+    policy: await policyByHash(deps, key.policyId, transfer.policyHash),
+    policyHash: transfer.policyHash,
+    signRounds: protocols.get(key.protocol).metadata.rounds.sign,
+    ranking: (await uow.transaction((tx) => tx.parties.ranking(key.parties, transfer.requestId))) as Reservation['ranking'],
+    pivotPassed: transfer.pivotPassed,
+  });
+
+  /** The same request again, also after a reset of its workflow. */
+  const stored = async (transfer: Transfer, key: KeyDescriptor): Promise<Reservation> => {
+    if (transfer.end?.kind === 'failed')
+      throw new KeysagaError('StateConflict', `Transfer ${transfer.requestId} has failed: ${transfer.end.failure.code}.`, {
+        requestId: transfer.requestId,
+        failure: transfer.end.failure.code,
+      });
+    return answer({ ...transfer, pivotPassed: pivotPassed(transfer) }, key);
+  };
+
+  const checkFresh = (intent: TransferIntent): void => {
+    if (Date.parse(intent.expiresAt) <= clock.now())
+      throw new KeysagaError('IntentExpired', `The intent expired at ${intent.expiresAt}.`, { field: 'expiresAt' });
+    chains.get(intent.chain).codec.checkAddress(intent.destination);
+  };
+
+  /** Undefined: the balance was read before a spend that the wallet knows of by now. */
+  const tryReserve = async (
+    intent: TransferIntent,
+    data: { intentDigest: string; workflowId: string },
+    key: KeyDescriptor,
+  ): Promise<{ policyHash: string; transfer?: Transfer } | undefined> => {
+    const walletStream = streams.wallet(intent.walletId);
+    const policy = await policies.current(key.policyId);
+    // The balance is asked for before the transaction: no lock waits for a node.
+    const before = (await uow.events.load(walletStream, walletFold)).state.spends;
+    const chain = chains.get(intent.chain);
+    const native = await chain.balance(key.address, 'native');
+    const asset = intent.asset === 'native' ? native : await chain.balance(key.address, intent.asset);
+    return commit(deps, 'reserve', async (tx) => {
+      const { fresh } = await tx.claim(CLAIM, intent.requestId, digestHex('request', data));
+      const current = await tx.events.load(streams.transfer(intent.requestId), transferFold);
+      if (!fresh && current.state !== null) return { policyHash: current.state.policyHash, transfer: current.state };
+      await tx.lock(walletStream);
+      const wallet = await tx.events.load(walletStream, walletFold);
+      if (wallet.state.spends !== before) return undefined;
+      const reserved = reserve(wallet.state, {
+        intent,
+        policy: policy.signed.policy,
+        now: now(),
+        balance: { asset, native },
+      });
+      await tx.events.append(walletStream, wallet.version, reserved);
+      const initiated = decideTransfer.initiate(current.state, {
+        requestId: intent.requestId,
+        intent,
+        policyHash: policy.hash,
+        ...data,
+      });
+      await appendTransfer(tx, intent.requestId, current.version, initiated);
+      return { policyHash: policy.hash };
+    });
+  };
+
+  /** Marks the id as given up when nothing was ever reserved under it. */
+  const giveUp = async (tx: Transaction, requestId: RequestId): Promise<void> => {
+    await tx.claim(CLAIM, requestId, GIVEN_UP).catch((error: unknown) => {
+      // Reserved in between: the caller looks again.
+      if (isKeysagaError(error, 'RequestConflict'))
+        throw new KeysagaError('VersionConflict', `Transfer ${requestId} has just begun.`, { requestId }, { cause: error });
+      throw error;
+    });
+  };
+
+  return {
+    reserve: async (input) => {
+      const { intent: rawIntent, ...data } = parse('reserve', input);
+      const intent = parseIntent(rawIntent);
+      if (digestOf(intent) !== data.intentDigest)
+        throw new KeysagaError('InvalidInput', 'The digest is not that of the intent.', { field: 'intentDigest' });
+      const key = await keyOf(intent.walletId);
+      const { state } = await uow.events.load(streams.transfer(intent.requestId), transferFold);
+      if (state !== null) {
+        decideTransfer.initiate(state, { requestId: intent.requestId, intent, policyHash: state.policyHash, ...data });
+        return stored(state, key);
+      }
+      checkFresh(intent);
+      for (let look = 1; look <= BALANCE_LOOKS; look++) {
+        const done = await tryReserve(intent, data, key);
+        if (done?.transfer !== undefined) return stored(done.transfer, key);
+        if (done !== undefined)
+          return answer({ requestId: intent.requestId, policyHash: done.policyHash, pivotPassed: false }, key);
+      }
+      throw new KeysagaError('VersionConflict', 'The wallet changes too fast to read its balance.', {
+        walletId: intent.walletId,
+      });
+    },
+
+    release: async (input) => {
+      const { requestId, reason } = parse('release', input);
+      await commit(deps, 'release', async (tx) => {
+        const { state, version } = await tx.events.load(streams.transfer(requestId), transferFold);
+        if (state === null) return giveUp(tx, requestId);
+        if (state.end !== null) return;
+        // In the same transaction nothing can be built or pass its pivot any more.
+        const phase = reportedPhase(state.phase, 'Compensating', phaseFacts(state));
+        if (phase !== undefined)
+          await appendTransfer(tx, requestId, version, decideTransfer.phase(state, phase, reason.slice(0, 200)));
+        await closeReservation(tx, state, { reason, at: now() });
+      });
+    },
+
+    recordDecision: async (input) => {
+      const { requestId, signed } = parse('recordDecision', input);
+      await commit(deps, 'recordDecision', async (tx) => {
+        const { transfer, version } = await loadTransfer(tx.events, requestId);
+        const key = await keyOf(transfer.intent.walletId);
+        const { policy } = await policyByHash(deps, key.policyId, transfer.policyHash);
+        // The saga counted it when it came; whether it has expired since is not the ledger's question.
+        checkApproval({
+          signed,
+          intentDigest: transfer.intentDigest,
+          policy,
+          now: Date.parse(signed.approval.at),
+          verify: deps.verify,
+        });
+        await appendTransfer(tx, requestId, version, decideTransfer.recordDecision(transfer, signed));
+      });
+    },
+
+    passPivot: async (input) => {
+      const { requestId, attempt, purpose, reports } = parse('passPivot', input);
+      await commit(deps, 'passPivot', async (tx) => {
+        // Rows first, then the stream: whoever gives these leases back waits here or has done so already.
+        const leases = await tx.leases.lockByOwner(requestId);
+        const { transfer, version } = await loadTransfer(tx.events, requestId);
+        const events = decideTransfer.passPivot(transfer, purpose, attempt, leases);
+        if (events.length === 0) return;
+        await appendTransfer(tx, requestId, version, events);
+        await tx.leases.setState(requestId, 'pivoted', transfer.built[purpose]?.leases ?? []);
+        await tx.parties.record(reports);
+      });
+    },
+
+    reportParties: async (input) => {
+      const { walletId, reports } = parse('reportParties', input);
+      const key = await keyOf(walletId);
+      const ranking = await commit(deps, 'reportParties', async (tx) => {
+        await tx.parties.record(reports);
+        return tx.parties.ranking(key.parties, walletId);
+      });
+      return { ranking: ranking as Reservation['ranking'] };
+    },
+
+    settle: async (input) => {
+      const { requestId, transactionId, confirmations } = parse('settle', input);
+      await commit(deps, 'settle', async (tx) => {
+        const leases = await tx.leases.lockByOwner(requestId);
+        const { transfer, version } = await loadTransfer(tx.events, requestId);
+        const events = decideTransfer.complete(transfer, transactionId, confirmations);
+        if (events.length === 0) return;
+        await appendTransfer(tx, requestId, version, events);
+        await closeLeases(tx, chains, transfer, await keyOf(transfer.intent.walletId), leases);
+        await closeReservation(tx, transfer, { reason: 'settled', at: now(), transactionId });
+      });
+    },
+
+    fail: async (input) => {
+      const { requestId, failure, voidTransactionId } = parse('fail', input);
+      await commit(deps, 'fail', async (tx) => {
+        // Excludes a `build` that still takes leases.
+        await tx.lock(streams.transfer(requestId));
+        const leases = await tx.leases.lockByOwner(requestId);
+        const { state, version } = await tx.events.load(streams.transfer(requestId), transferFold);
+        if (state === null) return giveUp(tx, requestId);
+        const events = decideTransfer.fail(state, failure, voidTransactionId);
+        if (events.length === 0) return;
+        await appendTransfer(tx, requestId, version, events);
+        const key = await keyOf(state.intent.walletId);
+        if (!pivotPassed(state) || lineOver(state)) await closeLeases(tx, chains, state, key, leases);
+        await closeReservation(tx, state, { reason: failure.code, at: now() });
+      });
+    },
+
+    recordPhase: async (input) => {
+      const { requestId, phase, reason } = parse('recordPhase', input);
+      await commit(deps, 'recordPhase', async (tx) => {
+        const { transfer, version } = await loadTransfer(tx.events, requestId);
+        await appendTransfer(tx, requestId, version, decideTransfer.phase(transfer, phase, reason));
+      });
+    },
+
+    recordUndo: async (input) => {
+      const { requestId, ...report } = parse('recordUndo', input);
+      await commit(deps, 'recordUndo', async (tx) => {
+        const { transfer, version } = await loadTransfer(tx.events, requestId);
+        await appendTransfer(tx, requestId, version, decideTransfer.undo(transfer, report));
+      });
+    },
+  };
+}

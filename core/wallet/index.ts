@@ -1,0 +1,2 @@
+/** The `Wallet` aggregate: reservations, spends, limits. */
+export * from './wallet.ts';

@@ -1,0 +1,119 @@
+/**
+ * Configuration files of the processes, JSON, mode 0600 since they name databases with their passwords. Keys are never
+ * inside: a config names the file that holds one, so that a secret store can mount it. Relative paths are taken from
+ * the configuration file's own folder.
+ */
+import * as z from 'zod';
+import {
+  AdministratorId,
+  ApproverId,
+  Caip2,
+  Ed25519PublicKey,
+  PartyId,
+  PolicyId,
+} from './primitives.ts';
+
+const Path = z.string().min(1).max(4096);
+
+/** Where Temporal is: host:port of the gRPC front end. */
+export const TemporalAddress = z.strictObject({
+  address: z.string().min(1),
+  namespace: z.string().min(2).max(64),
+});
+/** Payload keys, 64 hex digits in each file; new payloads are sealed under the first one. */
+export const PayloadKeyFiles = z
+  .array(z.strictObject({ id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/), file: Path }))
+  .min(1)
+  .max(16);
+/** Pinned identity keys of the parties. Never taken from the coordinator. */
+export const PartyDirectory = z
+  .array(z.strictObject({ party: PartyId, publicKey: Ed25519PublicKey }))
+  .min(2)
+  .max(16);
+export const Administrators = z
+  .array(z.strictObject({ name: AdministratorId, publicKey: Ed25519PublicKey }))
+  .min(1)
+  .max(64);
+
+const shared = {
+  temporal: TemporalAddress,
+  payloadKeys: PayloadKeyFiles,
+  databaseUrl: z.string().min(1),
+  directory: PartyDirectory,
+  administrators: Administrators,
+  /** Administrators that must sign a policy. */
+  administratorQuorum: z.int().min(1).max(64),
+  /**
+   * Signed policies (JSON of `SignedPolicy`) that the process takes when it starts, in order, after verifying them as any
+   * other delivery; one that it has already is passed over.
+   */
+  initialPolicies: z.array(Path).max(64),
+  /** Tells several processes of one role apart in logs and in Temporal; default: pid@host. */
+  instance: z.string().min(1).max(64).exactOptional(),
+};
+
+/** `workers/party.ts --config <file>`. */
+export const PartyConfig = z.strictObject({
+  ...shared,
+  party: PartyId,
+  /** 32 bytes of hex: the seed of the party's Ed25519 identity. */
+  identityKeyFile: Path,
+  /** CAIP-2 ids this party signs for; it refuses every other. */
+  networks: z.array(Caip2).min(1).max(64),
+  keyStoreDirectory: Path,
+  /** 32 bytes of hex. */
+  keyStoreMasterKeyFile: Path,
+  backupDirectory: Path,
+  /** 32 bytes of hex, unrelated to the master key. */
+  backupKeyFile: Path,
+});
+export type PartyConfig = z.infer<typeof PartyConfig>;
+
+export const ChainConfig = z.strictObject({
+  network: Caip2,
+  kind: z.enum(['bitcoin', 'solana']),
+  /** May hold user and password. */
+  rpcUrl: z.string().min(1),
+  /** Solana: subscriptions. */
+  wsUrl: z.string().min(1).exactOptional(),
+  /** Bitcoin: confirmations after which a transaction is final. Solana judges by `finalized`. Default by network. */
+  finality: z.int().min(1).max(10_000).exactOptional(),
+  /** Solana: key pair of the sponsor that pays for nonce accounts, as the Solana CLI writes it. */
+  sponsorFile: Path.exactOptional(),
+});
+export type ChainConfig = z.infer<typeof ChainConfig>;
+
+/** `workers/coordinator.ts --config <file>`. */
+export const CoordinatorConfig = z.strictObject({
+  ...shared,
+  chains: z.array(ChainConfig).min(1).max(64),
+  /** Decode-only, loopback; the token (in the file) is part of the URL's path. */
+  codecServer: z
+    .strictObject({
+      port: z.int().min(0).max(65_535),
+      tokenFile: Path,
+      allowedOrigins: z.array(z.string()).max(16),
+    })
+    .exactOptional(),
+});
+export type CoordinatorConfig = z.infer<typeof CoordinatorConfig>;
+
+/** What the SDK and the CLI need (`KEYSAGA_CONFIG`). Holds no secret, but names files that do. */
+export const ClientConfig = z.strictObject({
+  temporal: TemporalAddress,
+  payloadKeys: PayloadKeyFiles,
+  directory: PartyDirectory,
+  /** Base of links into the Temporal UI. */
+  uiUrl: z.string().exactOptional(),
+  /** Default for `wallet create`. */
+  policyId: PolicyId.exactOptional(),
+  threshold: z.int().min(2).max(16).exactOptional(),
+  /** Short names for networks: `bitcoin`, `solana`. */
+  networks: z.record(z.string(), Caip2).exactOptional(),
+  /** Passphrase-protected key files of approvers on this machine. */
+  approvers: z
+    .array(z.strictObject({ name: ApproverId, keyFile: Path }))
+    .max(64)
+    .exactOptional(),
+});
+export type ClientConfig = z.infer<typeof ClientConfig>;

@@ -1,0 +1,101 @@
+/** A Bitcoin node and PostgreSQL for one test file, and what the tests do with them. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { asc } from 'drizzle-orm';
+import { drizzle } from 'drizzle-orm/postgres-js';
+import postgres from 'postgres';
+import { createNode, type BitcoinNode } from '../../../chains/bitcoin/node.ts';
+import { bitcoinNetwork } from '../../../chains/bitcoin/networks.ts';
+import { createRpc } from '../../../chains/bitcoin/rpc.ts';
+import { bitcoinRpc } from '../../../dev/bitcoin/rpc.ts';
+import { startStack } from '../../../dev/stack/index.ts';
+import { type KeyDescriptor, ProtocolId } from '../../../schema/contracts/key.ts';
+import { KeyId, PartyId, PolicyId, WalletId } from '../../../schema/contracts/primitives.ts';
+import {
+  bitcoinBlocks,
+  bitcoinOutputs,
+  bitcoinScripts,
+} from '../../../schema/db/coordinator-bitcoin.ts';
+import { createBitcoinOutputs } from '../../../storage/bitcoin-outputs.ts';
+import { migrateDatabase } from '../../../storage/migrate.ts';
+import { hex, REGTEST, type TestKey } from './support.ts';
+
+export type Rig = Awaited<ReturnType<typeof startRig>>;
+
+export async function startRig() {
+  const dataDir = mkdtempSync(join(tmpdir(), 'keysaga-bitcoin-'));
+  const stack = await startStack({
+    dataDir,
+    parts: ['bitcoin', 'postgres'],
+    mining: { mode: 'off', blockIntervalMs: 1_000, settleBlocks: 0 },
+  });
+  const rpc = bitcoinRpc(stack.bitcoin.rpcUrl);
+  const open: postgres.Sql[] = [];
+  let names = 0;
+  return {
+    stack,
+    rpcUrl: stack.bitcoin.rpcUrl,
+    rpc,
+    mine: (count: number) => stack.bitcoin.mine(count),
+    pay: (address: string, sats: bigint) => stack.bitcoin.faucet(address, sats),
+    node: (): BitcoinNode =>
+      createNode(createRpc({ url: stack.bitcoin.rpcUrl }), bitcoinNetwork(REGTEST)),
+    /** Drops the newest `depth` blocks and mines `depth + 1` others. */
+    async reorganise(depth: number): Promise<void> {
+      const height = await rpc.call<number>('getblockcount');
+      await rpc.call('invalidateblock', await rpc.call<string>('getblockhash', height - depth + 1));
+      await stack.bitcoin.mine(depth + 1);
+    },
+    /** A fresh migrated database. */
+    async database() {
+      const url = await stack.postgres.createDatabase(`bitcoin_${names++}`);
+      const sql = postgres(url, { max: 6, onnotice: () => {} });
+      open.push(sql);
+      await migrateDatabase(sql, 'coordinator');
+      const db = drizzle(sql);
+      if ((await sql`select to_regclass('bitcoin_scripts') as t`)[0]?.t === null) { // TEMPORARY
+        const kit = await import('drizzle-kit/api');
+        const tables = await import('../../../schema/db/coordinator-bitcoin.ts');
+        for (const statement of await kit.generateMigration(kit.generateDrizzleJson({}), kit.generateDrizzleJson(tables))) await sql.unsafe(statement);
+      } // END
+      return {
+        url,
+        outputs: createBitcoinOutputs(db, REGTEST),
+        /** All rows in a fixed order; blocks from a height on. */
+        async rows(fromHeight = 0) {
+          const blocks = await db.select().from(bitcoinBlocks).orderBy(asc(bitcoinBlocks.height));
+          return {
+            blocks: blocks.filter(({ height }) => height >= fromHeight),
+            scripts: await db.select().from(bitcoinScripts).orderBy(asc(bitcoinScripts.script)),
+            outputs: await db
+              .select()
+              .from(bitcoinOutputs)
+              .orderBy(asc(bitcoinOutputs.txid), asc(bitcoinOutputs.vout)),
+          };
+        },
+      };
+    },
+    async stop(): Promise<void> {
+      await Promise.all(open.map((sql) => sql.end({ timeout: 2 })));
+      await stack.stop();
+      rmSync(dataDir, { recursive: true, force: true });
+    },
+  };
+}
+
+export const descriptor = (key: TestKey, address: string, name: string): KeyDescriptor => ({
+  keyId: KeyId.parse(name),
+  walletId: WalletId.parse(name),
+  epoch: 0,
+  network: REGTEST,
+  protocol: ProtocolId.parse('frost-bip340'),
+  threshold: 2,
+  parties: ['alpha', 'beta', 'gamma'].map((party) => PartyId.parse(party)),
+  publicKey: hex(key.publicKey),
+  publicPackage: '',
+  address,
+  policyId: PolicyId.parse('demo'),
+  policyHash: '00'.repeat(32),
+  transcriptHash: '00'.repeat(32),
+});

@@ -1,0 +1,272 @@
+/** Parties in-process on real databases and key stores, and a router that plays an honest coordinator. */
+import { randomBytes, randomUUID } from 'node:crypto';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { intentDigest } from '../../core/intent.ts';
+import { policyHash } from '../../core/policy.ts';
+import { signApproval } from '../../core/approvals.ts';
+import { bytesToHex, publicKeyOf, signObject } from '../../core/signed.ts';
+import type { FailPoints } from '../../core/ports/clock.ts';
+import type { SignedApproval } from '../../schema/contracts/approval.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
+import type {
+  Envelope,
+  PrepareKeygen,
+  PrepareRequest,
+  PrepareSign,
+  RoundAnswer,
+  SignedPrepareAnswer,
+} from '../../schema/contracts/party.ts';
+import type { Policy, SignedPolicy } from '../../schema/contracts/policy.ts';
+import type { PartyId } from '../../schema/contracts/primitives.ts';
+import type { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+import { identityFromSeed } from '../../storage/party/identity.ts';
+import { createPartyService, type PartyService } from '../../workers/party-service.ts';
+
+export type Person = { readonly name: string; readonly secretKey: Uint8Array; readonly publicKey: string };
+export const person = (name: string): Person => {
+  const secretKey = new Uint8Array(randomBytes(32));
+  return { name, secretKey, publicKey: publicKeyOf(secretKey) };
+};
+
+export const SOLANA = 'solana:surfnet-local';
+export const BITCOIN = 'bip122:0f9188f13cb7b2c71f2a335e3a4fc328';
+
+export type Cast = {
+  readonly parties: readonly PartyId[];
+  readonly administrators: readonly Person[];
+  readonly approvers: readonly Person[];
+  readonly policy: Policy;
+  readonly signedPolicy: SignedPolicy;
+  readonly policyHash: string;
+};
+
+export function castOf(n: number, change: Partial<Policy> = {}): Cast {
+  const administrators = ['ada', 'bo', 'cy'].map(person);
+  const approvers = ['ann', 'ben', 'cleo'].map(person);
+  const policy = {
+    policyId: 'treasury',
+    version: 1,
+    issuedAt: new Date(Date.now() - 60_000).toISOString(),
+    approvers: approvers.map(({ name, publicKey }) => ({ name, publicKey })),
+    quorum: 2,
+    limits: [SOLANA, BITCOIN].map((network) => ({
+      network,
+      asset: 'native',
+      perTransfer: '10000000000',
+      perDay: '20000000000',
+    })),
+    strictDailyLimit: false,
+    voidFeeCaps: [SOLANA, BITCOIN].map((network) => ({ network, cap: '100000' })),
+    startDelaySeconds: 0,
+    ...change,
+  } as Policy;
+  const signatures = administrators.slice(0, 2).map((a) => ({
+    administrator: a.name,
+    publicKey: a.publicKey,
+    signature: signObject('policy', policy, a.secretKey),
+  }));
+  return {
+    parties: ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta'].slice(0, n) as PartyId[],
+    administrators,
+    approvers,
+    policy,
+    signedPolicy: { policy, signatures } as SignedPolicy,
+    policyHash: policyHash(policy),
+  };
+}
+
+export type Seat = {
+  readonly party: PartyId;
+  readonly identitySeed: Uint8Array;
+  readonly directory: string;
+  readonly databaseUrl: string;
+  service: PartyService;
+  restart(): Promise<void>;
+};
+
+export type Table = { readonly cast: Cast; readonly seats: ReadonlyMap<PartyId, Seat>; close(): Promise<void> };
+
+export async function seatParties(options: {
+  readonly cast: Cast;
+  readonly scratch: string;
+  createDatabase(name: string): Promise<string>;
+  readonly failPoints?: (party: PartyId) => FailPoints;
+  readonly now?: () => number;
+  readonly signingSessionMs?: number;
+}): Promise<Table> {
+  const { cast, scratch } = options;
+  const tag = randomBytes(4).toString('hex');
+  const seeds = new Map(cast.parties.map((p) => [p, new Uint8Array(randomBytes(32))]));
+  const directory = new Map([...seeds].map(([p, seed]) => [p, identityFromSeed(seed).publicKey]));
+  const seats = new Map<PartyId, Seat>();
+  for (const [party, identitySeed] of seeds) {
+    const folder = join(scratch, party);
+    mkdirSync(folder, { recursive: true });
+    const databaseUrl = await options.createDatabase(`party_${party}_${tag}`);
+    const keys = { keyStoreMasterKey: new Uint8Array(randomBytes(32)), backupKey: new Uint8Array(randomBytes(32)) };
+    const open = () =>
+      createPartyService({
+        settings: {
+          party,
+          version: 'test',
+          directory,
+          administrators: cast.administrators,
+          administratorQuorum: 2,
+          signingSessionMs: options.signingSessionMs ?? 60_000,
+          keygenSessionMs: 600_000,
+        },
+        databaseUrl,
+        identity: identityFromSeed(identitySeed),
+        networks: [SOLANA, BITCOIN],
+        keyStoreDirectory: join(folder, 'keys'),
+        backupDirectory: join(folder, 'backup'),
+        ...keys,
+        ...(options.failPoints ? { failPoints: options.failPoints(party) } : {}),
+        ...(options.now ? { clock: { now: options.now } } : {}),
+      });
+    const seat: Seat = {
+      party,
+      identitySeed,
+      directory: folder,
+      databaseUrl,
+      service: await open(),
+      async restart() {
+        await seat.service.close();
+        seat.service = await open();
+      },
+    };
+    await seat.service.activities.receivePolicy({ signed: cast.signedPolicy });
+    seats.set(party, seat);
+  }
+  return {
+    cast,
+    seats,
+    async close() {
+      for (const seat of seats.values()) await seat.service.close();
+    },
+  };
+}
+
+const at = (table: Table, party: PartyId) => {
+  const seat = table.seats.get(party);
+  if (seat === undefined) throw new Error(`no seat ${party}`);
+  return seat.service.activities;
+};
+
+/** Routes rounds `from`…`to` honestly; `outboxes` is the last round's answers. */
+export async function route(
+  table: Table,
+  request: PrepareRequest,
+  options: { readonly until?: number; readonly onRound?: (round: number) => Promise<void> } = {},
+): Promise<{ prepared: SignedPrepareAnswer[]; rounds: RoundAnswer[][] }> {
+  const { signers, keyId, attempt } = request;
+  const prepared = await Promise.all(signers.map((p) => at(table, p).prepare(request)));
+  const rounds: RoundAnswer[][] = [];
+  for (let round = 1; round <= (options.until ?? 32); round++) {
+    await options.onRound?.(round);
+    const before: Envelope[] = (rounds.at(-1) ?? []).flatMap((a) => a.outbox);
+    const answers = await Promise.all(
+      signers.map((party) =>
+        at(table, party).round({
+          keyId,
+          attempt,
+          round,
+          ...(round === 1 ? { prepared } : {}),
+          inbox: before.filter((e) => e.from !== party && (e.to === '*' || e.to === party)),
+        }),
+      ),
+    );
+    rounds.push(answers);
+    if (answers.every((a) => a.done)) break;
+  }
+  return { prepared, rounds };
+}
+
+export const keygenRequest = (cast: Cast, id: string, network: string, protocol: string, threshold = 2) =>
+  ({
+    kind: 'keygen',
+    requestId: id,
+    attempt: randomUUID(),
+    keyId: id,
+    walletId: id,
+    epoch: 0,
+    network,
+    protocol,
+    threshold,
+    signers: cast.parties,
+    policyId: cast.policy.policyId,
+    policyHash: cast.policyHash,
+  }) as PrepareKeygen;
+
+/** A whole key generation: rounds, certificates, activation at every party. */
+export async function generateKey(
+  table: Table,
+  request: PrepareKeygen,
+): Promise<{ key: KeyDescriptor; certificates: SignedCertificate[] }> {
+  const { rounds } = await route(table, request);
+  const results = (rounds.at(-1) ?? []).flatMap((a) => (a.keygen ? [a.keygen] : []));
+  const certificates = results.map((r) => r.certificate);
+  const { keyId, attempt } = request;
+  for (const party of request.signers) await at(table, party).activate({ keyId, attempt, certificates });
+  const key = results[0]?.key;
+  if (key === undefined) throw new Error('the ceremony gave no key');
+  return { key, certificates };
+}
+
+export const intentFor = (key: KeyDescriptor, destination: string, amount: string, change: Partial<TransferIntent> = {}) =>
+  ({
+    requestId: `t-${randomBytes(6).toString('hex')}`,
+    walletId: key.walletId,
+    chain: key.network,
+    destination,
+    asset: 'native',
+    amount,
+    feeCap: '50000',
+    issuedAt: new Date(Date.now() - 1_000).toISOString(),
+    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+    ...change,
+  }) as TransferIntent;
+
+export const approve = (
+  intent: TransferIntent,
+  who: Person,
+  decision: 'approve' | 'reject' = 'approve',
+  change: { at?: number; validUntil?: number } = {},
+): SignedApproval =>
+  signApproval(
+    {
+      intentDigest: intentDigest(intent),
+      approver: who.name as never,
+      decision,
+      at: new Date(change.at ?? Date.now()).toISOString(),
+      validUntil: new Date(change.validUntil ?? Date.now() + 3_000_000).toISOString(),
+    },
+    who.secretKey,
+  );
+
+export const signRequest = (
+  cast: Cast,
+  key: KeyDescriptor,
+  intent: TransferIntent,
+  unsigned: UnsignedTransaction,
+  signers: readonly PartyId[],
+  change: Partial<PrepareSign> = {},
+): PrepareSign => ({
+  kind: 'sign',
+  requestId: intent.requestId,
+  attempt: randomUUID() as PrepareSign['attempt'],
+  keyId: key.keyId,
+  epoch: key.epoch,
+  purpose: 'payment',
+  signers: [...signers],
+  intent,
+  line: 0,
+  approvals: cast.approvers.slice(0, 2).map((a) => approve(intent, a)),
+  policyHash: cast.policyHash,
+  unsigned,
+  ...change,
+});
+
+export const bodyHex = (bytes: Uint8Array): string => bytesToHex(bytes);

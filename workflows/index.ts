@@ -1,0 +1,4 @@
+/** What the workflow bundle registers: every export of this file is a workflow type. */
+export { deliverUndo } from './deliver-undo.ts';
+export { generateKey } from './generate-key.ts';
+export { transfer } from './transfer.ts';

@@ -1,0 +1,313 @@
+/**
+ * From unsigned to signed: attempts with changing signer sets until one succeeds. A party that does not answer or
+ * refuses for its own reasons is a routing decision; a refusal of the intent ends the saga before the pivot and
+ * leads to a void after it.
+ */
+import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import type { Built } from '../schema/contracts/activities.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
+import { fromFailure } from '../schema/contracts/failures.ts';
+import type { PrepareSign, SigningPurpose } from '../schema/contracts/party.ts';
+import type { AttemptId, PartyId } from '../schema/contracts/primitives.ts';
+import type { SignedTransaction } from '../schema/contracts/transaction.ts';
+import { AttemptFailed, type CeremonyOutcome, type PartyFailure, runCeremony } from './ceremony.ts';
+import { isIntentLevel } from './codes.ts';
+import { abortUndo } from './owed.ts';
+import { BACKOFF_CAPS, backoffMs, DEFAULT_WAIT_FOR_PARTIES } from './profiles.ts';
+import { DEMERIT, Quorum } from './quorum.ts';
+import { chain, ledger, party } from './steps.ts';
+import type { TransferSaga } from './transfer-state.ts';
+
+const HOUR_MS = 3_600_000;
+
+export type SigningJob = {
+  readonly purpose: SigningPurpose;
+  readonly built: Built;
+  /** Before each attempt: throws what must end the signing instead (interrupted, cancelled, moot). */
+  ready(): Promise<void>;
+  /** True when the signing is no longer wanted: waits end early, and `ready` throws. */
+  moot(): boolean;
+};
+
+/** Throws the reason that `ready` gave, or the refusal of the intent. */
+export async function signTransaction(
+  saga: TransferSaga,
+  job: SigningJob,
+): Promise<SignedTransaction> {
+  const { key } = saga.reservation;
+  const quorum = new Quorum(key.parties, key.threshold, job.built.ranking);
+  let belowSince: number | undefined;
+  let waves = 0;
+  for (;;) {
+    await job.ready();
+    const signers = quorum.next();
+    if (signers === undefined) {
+      belowSince ??= Date.now();
+      waves += 1;
+      await waitForParties(saga, job, quorum, belowSince, waves);
+      continue;
+    }
+    if (saga.waitingFor.startsWith('parties')) saga.wait('');
+    const attempt = uuid4() as AttemptId;
+    const outcome = await attemptSigning(saga, job, signers, attempt);
+    if (outcome.failures === undefined) {
+      try {
+        return await attach(saga, job, signers, attempt, outcome);
+      } catch (error) {
+        // The coordinator itself found a bad share, or could not combine: other signers, fresh nonces.
+        const failure = fromFailure(error, { timeout: 'ChainUnavailable' });
+        blame(quorum, key.parties, undefined, failure);
+        saga.wait(`attaching failed (${failure.code}); another attempt follows`);
+      }
+    } else {
+      for (const { party: id, error } of outcome.failures) {
+        if (error.code === 'PartyUnavailable') quorum.lost(id);
+        else blame(quorum, key.parties, id, error);
+      }
+      await report(saga, quorum);
+    }
+  }
+}
+
+type AttemptOutcome =
+  | (CeremonyOutcome & { readonly failures?: undefined })
+  | { readonly failures: readonly PartyFailure[] };
+
+async function attemptSigning(
+  saga: TransferSaga,
+  job: SigningJob,
+  signers: readonly PartyId[],
+  attempt: AttemptId,
+): Promise<AttemptOutcome> {
+  const { intent, reservation } = saga;
+  const { key } = reservation;
+  saga.attempt = attempt;
+  saga.attempts += 1;
+  if (job.purpose === 'payment') saga.enter('Preparing');
+  const request: PrepareSign = {
+    kind: 'sign',
+    requestId: intent.requestId,
+    attempt,
+    keyId: key.keyId,
+    epoch: key.epoch,
+    purpose: job.purpose,
+    signers: [...signers],
+    intent,
+    line: 0,
+    approvals: saga.desk.approvals,
+    policyHash: reservation.policyHash,
+    unsigned: job.built.unsigned,
+  };
+  const aborts = saga.undos.register(
+    ...signers.map((id) =>
+      abortUndo({
+        requestId: intent.requestId,
+        keyId: key.keyId,
+        attempt,
+        party: id,
+        background: saga.background,
+        group: () => saga.group(),
+      }),
+    ),
+  );
+  try {
+    const outcome = await runCeremony({
+      request,
+      rounds: reservation.signRounds,
+      progress: saga.progress,
+      limits: saga.input.limits ?? {},
+      reports: saga.reports,
+      group: () => saga.group(),
+      changed: () => saga.changed(),
+      run: (step) => saga.run(step),
+      prepared: () => {
+        if (job.purpose === 'payment') saga.enter('Signing');
+      },
+      beforeLastRound: () => passPivot(saga, job, attempt),
+    });
+    saga.undos.dismiss(aborts);
+    return outcome;
+  } catch (error) {
+    if (!(error instanceof AttemptFailed)) {
+      if (saga.pivotPassed) saga.background.start(() => saga.undos.runNow(aborts));
+      throw error;
+    }
+    saga.throwIfInterrupted();
+    // The other sessions of this attempt are closed while the next one begins.
+    saga.background.start(() => saga.undos.runNow(aborts));
+    const refused = error.failures.find((failure) => isIntentLevel(failure.error.code));
+    if (refused !== undefined && job.purpose === 'payment')
+      throw new KeysagaError(refused.error.code, refused.error.message, {
+        ...refused.error.details,
+        party: refused.party,
+      });
+    return { failures: error.failures };
+  }
+}
+
+/**
+ * The pivot: after it a signature may be out. It is taken for passed before the ledger is asked, so that a cancel in
+ * between leads to a void; only the ledger's own refusal takes that back.
+ */
+async function passPivot(saga: TransferSaga, job: SigningJob, attempt: AttemptId): Promise<void> {
+  if (!saga.recording.idle)
+    await saga.until(() => saga.recording.idle, undefined, 'decisions on their way to the ledger');
+  const unrecorded = await saga.recording.settled();
+  if (unrecorded !== undefined && !saga.pivotPassed) throw unrecorded;
+  saga.throwIfInterrupted();
+  const before = saga.pivotPassed;
+  saga.pivotPassed = true;
+  const reports = saga.reports;
+  saga.reports = [];
+  try {
+    await CancellationScope.nonCancellable(() =>
+      ledger('ledger', `pivot: ${job.purpose}`, saga.group()).passPivot({
+        requestId: saga.intent.requestId,
+        attempt,
+        purpose: job.purpose,
+        reports,
+      }),
+    );
+  } catch (error) {
+    saga.pivotPassed = before;
+    const failure = fromFailure(error, { timeout: 'TimeLimit' });
+    if (!before && saga.cancelRequested)
+      throw new KeysagaError('Cancelled', 'Cancelled on request.');
+    throw failure;
+  }
+  saga.undos.dismissAll();
+  saga.changed();
+  await job.ready();
+}
+
+async function attach(
+  saga: TransferSaga,
+  job: SigningJob,
+  signers: readonly PartyId[],
+  attempt: AttemptId,
+  outcome: CeremonyOutcome,
+): Promise<SignedTransaction> {
+  return chain('attach', `attach ${job.purpose}`, saga.group()).attach({
+    requestId: saga.intent.requestId,
+    purpose: job.purpose,
+    attempt,
+    unsigned: job.built.unsigned,
+    signers,
+    rounds: outcome.rounds,
+  });
+}
+
+/** A culprit is named by its id or, by a protocol, by its index from 1. */
+export function culpritOf(error: KeysagaError, parties: readonly PartyId[]): PartyId | undefined {
+  const { culprit } = error.details;
+  if (culprit === undefined) return undefined;
+  return (
+    parties.find((id) => id === culprit) ??
+    (/^[1-9][0-9]?$/.test(culprit) ? parties[Number(culprit) - 1] : undefined)
+  );
+}
+
+function blame(
+  quorum: Quorum,
+  parties: readonly PartyId[],
+  accuser: PartyId | undefined,
+  error: KeysagaError,
+): void {
+  const culprit = culpritOf(error, parties);
+  if (accuser === undefined) {
+    if (culprit !== undefined) quorum.blame(culprit, DEMERIT.proven);
+  } else if (culprit === undefined || culprit === accuser) quorum.blame(accuser, DEMERIT.failed);
+  else {
+    quorum.blame(culprit, DEMERIT.accused);
+    quorum.blame(accuser, DEMERIT.accuser);
+  }
+}
+
+/** Tells the ledger who failed and takes its fresh ranking; only a hint, so a failure of it changes nothing. */
+async function report(saga: TransferSaga, quorum: Quorum): Promise<void> {
+  const reports = saga.reports;
+  saga.reports = [];
+  try {
+    const { ranking } = await saga.run(() =>
+      ledger('report', 'report failed parties', saga.group()).reportParties({
+        walletId: saga.intent.walletId,
+        reports,
+      }),
+    );
+    quorum.rank(ranking);
+  } catch {
+    saga.throwIfInterrupted();
+  }
+}
+
+/**
+ * Fewer than t parties are left, or every set of them failed. A `health` question waits in the queue of each absent
+ * party and is answered the moment the party is back; where sets remain, a timer with back-off tries them again.
+ * Before the pivot this ends at `limits.waitForParties`; after it, never.
+ */
+async function waitForParties(
+  saga: TransferSaga,
+  job: SigningJob,
+  quorum: Quorum,
+  belowSince: number,
+  wave: number,
+): Promise<void> {
+  const { key } = saga.reservation;
+  const away = quorum.away;
+  const here = key.parties.length - away.length;
+  const limitMs = (saga.input.limits?.waitForParties ?? DEFAULT_WAIT_FOR_PARTIES) * 1_000;
+  const left = belowSince + limitMs - Date.now();
+  const missing = away.length === 0 ? key.parties : away;
+  if (!saga.pivotPassed && left <= 0)
+    throw new KeysagaError(
+      'PartyUnavailable',
+      `Fewer than ${key.threshold} parties signed within ${limitMs / 1000} s.`,
+      { parties: missing.map(String), needed: key.threshold },
+    );
+  // At the intent's expiry `ready` looks again.
+  const untilExpiry = Math.max(1_000, Date.parse(saga.intent.expiresAt) - Date.now());
+  const remaining = saga.pivotPassed ? HOUR_MS : Math.min(left, untilExpiry);
+  const why = away.length === 0 ? 'every signer set failed' : `no answer from ${away.join(', ')}`;
+  const alert = saga.pivotPassed ? 'ALERT past the pivot: ' : '';
+  saga.wait(`parties: ${alert}${why}; ${here} of ${key.threshold} needed are here`);
+  const pause = Math.min(
+    remaining,
+    backoffMs(wave, saga.pivotPassed ? BACKOFF_CAPS.afterPivot : BACKOFF_CAPS.beforePivot),
+  );
+
+  let back = 0;
+  let open = away.length;
+  const probing = new CancellationScope();
+  const probes = probing.run(() =>
+    Promise.all(
+      away.map(async (id) => {
+        try {
+          const health = await party('health', id, `wait for ${id}`, {
+            group: saga.group(),
+            scheduleToCloseMs: remaining,
+          }).health();
+          if (health.fenced !== true) {
+            quorum.back(id);
+            back += 1;
+          }
+        } catch {
+          // Still absent, or no longer asked.
+        } finally {
+          open -= 1;
+        }
+      }),
+    ),
+  );
+  try {
+    const settled = (): boolean => back > 0 || (away.length > 0 && open === 0) || job.moot();
+    const enough = here >= key.threshold;
+    await saga.until(settled, enough ? pause : remaining, 'until parties are back');
+    // Parties that come and go must not fill the history.
+    if (wave > 1 && back > 0 && !job.moot())
+      await saga.until(() => job.moot(), pause, 'before the next attempt');
+  } finally {
+    probing.cancel();
+    await probes;
+  }
+  quorum.retrySets();
+}

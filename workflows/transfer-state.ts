@@ -1,0 +1,278 @@
+/** State of one transfer saga and everything that watches it: board, search attributes, status query, messages. */
+import {
+  CancellationScope,
+  condition,
+  type EventGroupMarker,
+  setCurrentDetails,
+  setHandler,
+} from '@temporalio/workflow';
+import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
+import { fromFailure } from '../schema/contracts/failures.ts';
+import type { TransferIntent } from '../schema/contracts/intent.ts';
+import type { AttemptId } from '../schema/contracts/primitives.ts';
+import type {
+  CancelReceipt,
+  FailureInfo,
+  TransferInput,
+  TransferPhase,
+  TransferStatus,
+} from '../schema/contracts/saga.ts';
+import { ApprovalDesk } from './approvals.ts';
+import { Background } from './background.ts';
+import { transferBoard } from './board.ts';
+import { isoNow, PhaseClock } from './clock.ts';
+import { cancelUpdate, transferStatus } from './messages.ts';
+import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
+import { Progress } from './progress.ts';
+import { Compensations } from './saga.ts';
+import { SearchAttributes } from './search-attributes.ts';
+import { ledger, PhaseGroups } from './steps.ts';
+
+export class TransferSaga {
+  readonly input: TransferInput;
+  readonly intent: TransferIntent;
+  readonly clock = new PhaseClock<TransferPhase>('Initiated');
+  readonly progress = new Progress();
+  readonly undos = new Compensations(() => this.changed());
+  readonly desk: ApprovalDesk;
+  /** Decisions on their way to the ledger: awaited before the pivot. */
+  readonly recording = new Background();
+  /** Everything else beside the path: awaited before the end. */
+  readonly background = new Background();
+  /** How parties did since the ledger last heard of it. */
+  reports: PartyReport[] = [];
+
+  attempt: AttemptId | undefined;
+  attempts = 0;
+  waitingFor = '';
+  pivotPassed = false;
+  /** After the pivot: a void is wanted. */
+  cancelRequested = false;
+  transactionId: string | undefined;
+  voidTransactionId: string | undefined;
+  confirmations = 0;
+  failure: FailureInfo | undefined;
+  /** Nothing can change the end any more. */
+  ended = false;
+
+  readonly #scope = new CancellationScope();
+  readonly #groups = new PhaseGroups();
+  readonly #attributes = new SearchAttributes();
+  #reservation: Reservation | undefined;
+  #interruption: KeysagaError | undefined;
+
+  constructor(input: TransferInput) {
+    this.input = input;
+    this.intent = input.intent;
+    this.desk = new ApprovalDesk(input.intentDigest, {
+      accepted: (signed) => {
+        const { approver, decision } = signed.approval;
+        this.recording.start(() =>
+          ledger('ledger', `record: ${approver} ${decision}s`, this.group()).recordDecision({
+            requestId: this.intent.requestId,
+            signed,
+          }),
+        );
+        if (decision === 'reject')
+          this.interrupt(
+            new KeysagaError('IntentRejected', `Rejected by ${approver}.`, { approver }),
+          );
+        this.changed();
+      },
+      changed: () => this.changed(),
+      open: () => {
+        if (this.pivotPassed && !this.desk.quorumReached && !this.ended) return;
+        if (this.pivotPassed)
+          throw new KeysagaError('PivotPassed', 'The signature may be out: decisions are closed.');
+        if (this.ended || this.#interruption !== undefined)
+          throw new KeysagaError('StateConflict', `The transfer is ${this.clock.phase}.`, {
+            state: this.clock.phase,
+          });
+      },
+      receipt: ({ approved, missing }) => ({
+        approved: approved.length,
+        quorum: this.quorum,
+        missing,
+        phase: this.clock.phase,
+      }),
+    });
+    setHandler(transferStatus, () => this.status());
+    setHandler(cancelUpdate, () => this.requestCancel());
+    this.#attributes.update({
+      wallet: this.intent.walletId,
+      chain: this.intent.chain,
+      phase: 'Initiated',
+    });
+    this.changed();
+  }
+
+  get reservation(): Reservation {
+    if (this.#reservation === undefined)
+      throw new KeysagaError('StateConflict', 'The transfer has no reservation yet.');
+    return this.#reservation;
+  }
+  set reservation(reservation: Reservation) {
+    this.#reservation = reservation;
+    this.desk.policy = reservation.policy.policy;
+    this.#attributes.update({ protocol: reservation.key.protocol });
+  }
+  get quorum(): number {
+    return this.#reservation?.policy.policy.quorum ?? 0;
+  }
+  get missing(): string[] {
+    return this.desk.count().missing;
+  }
+  group(): EventGroupMarker {
+    return this.#groups.of(this.clock.phase);
+  }
+
+  enter(phase: TransferPhase, waitingFor = ''): void {
+    this.waitingFor = waitingFor;
+    this.clock.enter(phase);
+    this.changed();
+  }
+  wait(waitingFor: string): void {
+    this.waitingFor = waitingFor;
+    this.changed();
+  }
+  /** Appends the phase to the ledger beside the path; phases that other events imply are not repeated there. */
+  recordPhase(reason?: string): void {
+    const { phase } = this.clock;
+    this.background.start(() =>
+      ledger('ledger', `record: ${phase}`, this.group()).recordPhase({
+        requestId: this.intent.requestId,
+        phase,
+        ...(reason === undefined ? {} : { reason }),
+      }),
+    );
+  }
+
+  changed(): void {
+    const awaited = this.clock.phase === 'AwaitingApprovals' ? this.missing : [];
+    this.#attributes.update({ phase: this.clock.phase, approvers: awaited });
+    setCurrentDetails(transferBoard(this.status()));
+  }
+
+  status(): TransferStatus {
+    return {
+      phase: this.clock.phase,
+      intent: this.intent,
+      intentDigest: this.input.intentDigest,
+      quorum: this.quorum,
+      approvals: [...this.desk.decisions],
+      missing: this.missing,
+      refusedMessages: this.desk.refused,
+      ...(this.attempt === undefined ? {} : { attempt: this.attempt }),
+      attempts: this.attempts,
+      parties: this.progress.rows,
+      waitingFor: this.waitingFor,
+      pivotPassed: this.pivotPassed,
+      ...(this.transactionId === undefined ? {} : { transactionId: this.transactionId }),
+      ...(this.voidTransactionId === undefined
+        ? {}
+        : { voidTransactionId: this.voidTransactionId }),
+      confirmations: this.confirmations,
+      cancelRequested: this.cancelRequested,
+      undos: this.undos.status,
+      ...(this.failure === undefined ? {} : { failure: this.failure }),
+      phasesMs: this.clock.spentMs,
+    };
+  }
+
+  /** Before the pivot the reason ends the saga; after it nothing does but a final transaction. */
+  interrupt(reason: KeysagaError): void {
+    if (this.pivotPassed || this.ended || this.#interruption !== undefined) return;
+    this.#interruption = reason;
+    this.#scope.cancel();
+  }
+  get interrupted(): boolean {
+    return this.#interruption !== undefined && !this.pivotPassed;
+  }
+  throwIfInterrupted(): void {
+    if (this.#interruption !== undefined && !this.pivotPassed) throw this.#interruption;
+  }
+
+  requestCancel(): CancelReceipt {
+    if (this.ended)
+      return { accepted: false, path: 'too-late', message: `The transfer is ${this.clock.phase}.` };
+    this.cancelRequested = true;
+    if (!this.pivotPassed) {
+      this.interrupt(new KeysagaError('Cancelled', 'Cancelled on request.'));
+      this.changed();
+      return {
+        accepted: true,
+        path: 'compensate',
+        message: 'Nothing was signed; the steps are undone.',
+      };
+    }
+    this.changed();
+    return {
+      accepted: true,
+      path: 'void',
+      message:
+        'A signature may be out: a void transaction is made and waited for; the payment may still win.',
+    };
+  }
+
+  /** A step: before the pivot an interruption cancels it, and is what it then throws; after it, nothing does. */
+  async run<T>(step: () => Promise<T>): Promise<T> {
+    if (this.pivotPassed) return step();
+    this.throwIfInterrupted();
+    try {
+      return await this.#scope.run(step);
+    } catch (error) {
+      if (fromFailure(error).code === 'Cancelled') this.throwIfInterrupted();
+      throw error;
+    }
+  }
+
+  /** Waits for `met` or the time; an interruption ends it with its reason. Undefined milliseconds: no limit. */
+  async until(
+    met: () => boolean,
+    milliseconds: number | undefined,
+    summary: string,
+  ): Promise<boolean> {
+    const awake = (): boolean => met() || this.interrupted;
+    if (milliseconds === undefined) await condition(awake);
+    else if (milliseconds > 0) await condition(awake, milliseconds, { summary });
+    this.throwIfInterrupted();
+    return met();
+  }
+
+  /** For what must succeed however long it takes: failures are shown and it is tried again, more slowly each time. */
+  async insist<T>(
+    what: string,
+    step: () => Promise<T>,
+    giveUp: () => boolean = () => false,
+  ): Promise<T> {
+    for (let wave = 1; ; wave++) {
+      try {
+        const result = await step();
+        if (wave > 1) this.wait('');
+        return result;
+      } catch (error) {
+        const failure = fromFailure(error, { timeout: 'ChainUnavailable' });
+        if (giveUp()) throw failure;
+        this.wait(`ALERT: ${what} failed ${wave} times (${failure.code}: ${failure.message})`);
+        await condition(giveUp, backoffMs(wave, BACKOFF_CAPS.afterPivot), {
+          summary: `${what} failed (${failure.code}), tried again`,
+        });
+        if (giveUp()) throw failure;
+      }
+    }
+  }
+
+  failed(error: KeysagaError): FailureInfo {
+    const { party, field } = error.details;
+    this.failure = {
+      code: error.code,
+      message: error.message.slice(0, 500),
+      ...(typeof party === 'string' ? { party: party as NonNullable<FailureInfo['party']> } : {}),
+      ...(field === undefined ? {} : { field }),
+      at: isoNow(),
+    };
+    this.changed();
+    return this.failure;
+  }
+}

@@ -1,0 +1,274 @@
+/**
+ * The transfer saga: reserve, approvals, build, prepare and sign at t parties, attach, broadcast, confirm, settle.
+ * Its pivot is the first request for a last round: before it a failure is undone, after it only a transaction
+ * that is final on chain ends the saga.
+ */
+import {
+  allHandlersFinished,
+  CancellationScope,
+  condition,
+  setWorkflowOptions,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { intentDigest } from '../core/intent.ts';
+import { parseWith } from '../core/parse.ts';
+import type { Built } from '../schema/contracts/activities.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
+import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
+import { TransferInput, type TransferResult } from '../schema/contracts/saga.ts';
+import { rethrowDefect } from './defects.ts';
+import { signTransaction } from './signing.ts';
+import { chain, ledger } from './steps.ts';
+import { TransferSaga } from './transfer-state.ts';
+import { type Final, follow, send, voidLine } from './voiding.ts';
+
+setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, transfer);
+export async function transfer(raw: TransferInput): Promise<TransferResult> {
+  const saga = new TransferSaga(readInput(raw));
+  // Temporal's own cancel is the same wish as the update's; the saga decides what may still be undone.
+  CancellationScope.current().cancelRequested.catch(() => saga.requestCancel());
+  return CancellationScope.nonCancellable(async () => {
+    try {
+      return await complete(saga, await pay(saga).catch((error: unknown) => undo(saga, error)));
+    } catch (error) {
+      rethrowDefect(error);
+      throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
+    } finally {
+      saga.desk.close();
+      await condition(allHandlersFinished);
+    }
+  });
+}
+
+function readInput(raw: unknown): TransferInput {
+  try {
+    const input = parseWith(TransferInput, raw, 'input');
+    if (intentDigest(input.intent) !== input.intentDigest)
+      throw new KeysagaError('InvalidInput', 'The digest is not the intent’s.', {
+        field: 'intentDigest',
+      });
+    return input;
+  } catch (error) {
+    rethrowDefect(error);
+    throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
+  }
+}
+
+/** The saga's path. Throws what ends it otherwise; `undo` decides what follows. */
+async function pay(saga: TransferSaga): Promise<Final> {
+  await reserve(saga);
+  await approvals(saga);
+  const built = await build(saga);
+  const signed =
+    built.signed ??
+    (await signTransaction(saga, {
+      purpose: 'payment',
+      built,
+      moot: () => saga.pivotPassed && saga.cancelRequested,
+      ready: () => readyToSign(saga),
+    }));
+  saga.pivotPassed = true;
+  saga.undos.dismissAll();
+  saga.transactionId = signed.id;
+  return deliver(saga);
+}
+
+async function reserve(saga: TransferSaga): Promise<void> {
+  const { intent, input } = saga;
+  const { requestId } = intent;
+  saga.undos.register({
+    step: 'release the reservation',
+    run: () =>
+      ledger('undoLedger', 'undo: release the reservation', saga.group()).release({
+        requestId,
+        reason: saga.failure?.code ?? 'undone',
+      }),
+  });
+  saga.reservation = await saga.run(() =>
+    ledger('reserve', 'reserve', saga.group()).reserve({
+      intent,
+      intentDigest: input.intentDigest,
+      workflowId: workflowInfo().workflowId,
+    }),
+  );
+  // A reset forgot the pivot, the ledger did not: nothing before it may be undone any more.
+  if (saga.reservation.pivotPassed) {
+    saga.pivotPassed = true;
+    saga.undos.dismissAll();
+  }
+}
+
+/** Waits for the quorum, days if it must, and for the policy's start delay. Ends with the intent's expiry. */
+async function approvals(saga: TransferSaga): Promise<void> {
+  const { desk } = saga;
+  const expires = Date.parse(saga.intent.expiresAt);
+  while (!desk.quorumReached) {
+    if (saga.clock.phase !== 'AwaitingApprovals') {
+      saga.enter('AwaitingApprovals');
+      saga.recordPhase();
+    }
+    if (saga.pivotPassed) {
+      diverted(saga);
+      saga.wait('ALERT: the pivot has passed, and the approvals must be given again');
+      await condition(() => desk.quorumReached || saga.cancelRequested);
+      continue;
+    }
+    saga.wait(`approvals until ${saga.intent.expiresAt}`);
+    await saga.until(
+      () => desk.quorumReached,
+      expires - Date.now(),
+      `intent expires ${saga.intent.expiresAt}`,
+    );
+    if (!desk.quorumReached && Date.now() >= expires)
+      throw new KeysagaError('IntentExpired', `Not approved before ${saga.intent.expiresAt}.`, {
+        missing: saga.missing,
+      });
+  }
+  const { policy } = saga.reservation.policy;
+  if (policy.startDelaySeconds > 0 && !saga.pivotPassed) {
+    // Parties measure the same delay by their own clocks: a second of grace.
+    const startsAt = desk.startsAt(policy) + 1_000;
+    saga.wait(`start delay of the policy until ${new Date(startsAt).toISOString()}`);
+    await saga.until(() => false, startsAt - Date.now(), 'start delay of the policy');
+  }
+  saga.wait('');
+}
+
+async function build(saga: TransferSaga): Promise<Built> {
+  const { intent } = saga;
+  saga.enter('Preparing', 'a lease and the unsigned transaction');
+  const step = () => chain('build', 'build the payment', saga.group()).build({ intent });
+  if (saga.pivotPassed) {
+    const built = await saga
+      .insist('build', step, () => saga.cancelRequested)
+      .catch((error: unknown) => {
+        diverted(saga);
+        throw error;
+      });
+    saga.wait('');
+    return built;
+  }
+  saga.undos.register({
+    step: 'release the lease',
+    run: () =>
+      chain('undoChain', 'undo: release the lease', saga.group()).releaseLease({
+        requestId: intent.requestId,
+      }),
+  });
+  const built = await saga.run(step);
+  saga.wait('');
+  return built;
+}
+
+/** Before every attempt: is the payment still wanted and still approved? */
+async function readyToSign(saga: TransferSaga): Promise<void> {
+  saga.throwIfInterrupted();
+  diverted(saga);
+  if (!saga.pivotPassed && Date.now() >= Date.parse(saga.intent.expiresAt))
+    throw new KeysagaError('IntentExpired', `Expired ${saga.intent.expiresAt}.`);
+  if (!saga.desk.quorumReached) await approvals(saga);
+}
+
+/** After the pivot a cancel leads to the void. */
+function diverted(saga: TransferSaga): void {
+  if (saga.pivotPassed && saga.cancelRequested)
+    throw new KeysagaError('Cancelled', 'Cancelled on request.');
+}
+
+async function deliver(saga: TransferSaga): Promise<Final> {
+  diverted(saga);
+  saga.enter('Broadcasting');
+  const cancelled = (): boolean => saga.cancelRequested;
+  const { taken, reason } = await send(saga, 'payment', cancelled).catch((error: unknown) => {
+    diverted(saga);
+    throw error;
+  });
+  if (!taken)
+    throw new KeysagaError('BroadcastRejected', `The node refuses the payment: ${reason}`, {
+      reason,
+    });
+  saga.enter('Confirming', reason === '' ? '' : `the broadcast was unclear: ${reason}`);
+  const final = await follow(saga, { payment: saga.transactionId as string }, cancelled);
+  if (final !== undefined) return final;
+  throw new KeysagaError('Cancelled', 'Cancelled on request.');
+}
+
+/** What follows a failure: compensation before the pivot, a void after it. Returns only with something final. */
+async function undo(saga: TransferSaga, error: unknown): Promise<Final> {
+  rethrowDefect(error);
+  const reason = fromFailure(error, { timeout: 'TimeLimit' });
+  saga.failed(reason);
+  if (!saga.pivotPassed) {
+    saga.enter('Compensating', reason.code);
+    saga.recordPhase(reason.code);
+    try {
+      await saga.undos.unwind();
+    } catch (met) {
+      // Only `PivotPassed` gets here: the ledger knows of a pivot that a reset made this run forget.
+      rethrowDefect(met);
+      saga.pivotPassed = true;
+      saga.undos.dismissAll();
+    }
+    if (!saga.pivotPassed) return end(saga, reason);
+  }
+  const final = await voidLine(saga, reason);
+  if (final.won === 'payment') return final;
+  if (final.won === 'none')
+    return end(
+      saga,
+      new KeysagaError(
+        reason.code,
+        `${reason.message} The line is over: ${final.reason}`,
+        reason.details,
+      ),
+    );
+  return end(saga, reason, final.id);
+}
+
+/** Closes the books on a transfer that failed, and throws its reason. */
+async function end(
+  saga: TransferSaga,
+  reason: KeysagaError,
+  voidTransactionId?: string,
+): Promise<never> {
+  const failure = saga.failed(reason);
+  saga.ended = true;
+  await saga.background.settled();
+  await saga.insist('closing the ledger', () =>
+    ledger('ledger', 'fail', saga.group()).fail({
+      requestId: saga.intent.requestId,
+      failure,
+      ...(voidTransactionId === undefined ? {} : { voidTransactionId }),
+    }),
+  );
+  saga.enter('Failed');
+  throw reason;
+}
+
+async function complete(saga: TransferSaga, final: Final): Promise<TransferResult> {
+  if (final.won !== 'payment') {
+    const reason = final.won === 'none' ? final.reason : `void ${final.id} is final`;
+    return end(
+      saga,
+      new KeysagaError('BroadcastRejected', `The payment did not take effect: ${reason}`, {
+        reason,
+      }),
+    );
+  }
+  saga.ended = true;
+  saga.transactionId = final.id;
+  saga.confirmations = final.confirmations;
+  saga.failure = undefined;
+  saga.wait(saga.cancelRequested ? 'the cancel came too late: the payment is final' : '');
+  const { id: transactionId, confirmations } = final;
+  await saga.insist('settling', () =>
+    ledger('ledger', 'settle', saga.group()).settle({
+      requestId: saga.intent.requestId,
+      transactionId,
+      confirmations,
+    }),
+  );
+  await saga.background.settled();
+  saga.enter('Completed', saga.waitingFor);
+  return { transactionId, confirmations, phasesMs: saga.clock.spentMs };
+}
