@@ -113,27 +113,28 @@ export type Count = {
   }[];
 };
 
-/**
- * Counts approvers, not approvals: a name counts once and so does a key, whatever the policy or the list repeat.
- * Never throws for a bad approval: it stands in `invalid`, and says nothing about the others.
- */
-export function countApprovals(input: CountInput): Count {
-  const { approvals, policy, now, horizonMs } = input;
+/** Sorts the list: what counts as an approval now, who rejected, what does not count and why. */
+function judge(input: CountInput): {
+  readonly granted: SignedApproval[];
+  readonly rejected: Set<ApproverId>;
+  readonly invalid: Count['invalid'];
+} {
   const invalid: Count['invalid'] = [];
   const rejected = new Set<ApproverId>();
   const granted: SignedApproval[] = [];
-  approvals.forEach((signed, index) => {
+  input.approvals.forEach((signed, index) => {
     try {
       checkApproval({ ...input, signed });
-      if (signed.approval.decision === 'reject') {
-        rejected.add(signed.approval.approver);
+      const { approver, decision, validUntil } = signed.approval;
+      if (decision === 'reject') {
+        rejected.add(approver);
         return;
       }
-      if (Date.parse(signed.approval.validUntil) <= now + horizonMs)
+      if (Date.parse(validUntil) <= input.now + input.horizonMs)
         throw new KeysagaError(
           'ApprovalExpired',
-          `The approval of ${signed.approval.approver} ends within the session's life.`,
-          { field: 'validUntil', approver: signed.approval.approver },
+          `The approval of ${approver} ends within the session's life.`,
+          { field: 'validUntil', approver },
         );
       granted.push(signed);
     } catch (error) {
@@ -141,8 +142,17 @@ export function countApprovals(input: CountInput): Count {
       invalid.push({ index, code: error.code, message: error.message });
     }
   });
+  return { granted, rejected, invalid };
+}
+
+/**
+ * Counts approvers, not approvals: a name counts once and so does a key, whatever the policy or the list repeat.
+ * Never throws for a bad approval: it stands in `invalid`, and says nothing about the others.
+ */
+export function countApprovals(input: CountInput): Count {
+  const { granted, rejected, invalid } = judge(input);
   const approved = distinct(granted).filter((name) => !rejected.has(name));
-  const missing = [...new Set(policy.approvers.map((a) => a.name))].filter(
+  const missing = [...new Set(input.policy.approvers.map((a) => a.name))].filter(
     (name) => !approved.includes(name) && !rejected.has(name),
   );
   return { approved, rejected: [...rejected], missing, invalid };
@@ -221,19 +231,14 @@ export function requireOnceValidQuorum(input: Omit<CountInput, 'horizonMs'>): Ap
  */
 export function earliestStart(input: CountInput): number {
   const { approved } = requireQuorum(input);
-  const first = new Map<string, number>();
-  for (const signed of input.approvals) {
-    const { approver, at } = signed.approval;
-    if (!approved.includes(approver) || signed.approval.decision !== 'approve') continue;
-    try {
-      checkApproval({ ...input, signed });
-    } catch (error) {
-      if (isKeysagaError(error)) continue;
-      throw error;
-    }
-    first.set(approver, Math.min(first.get(approver) ?? Number.POSITIVE_INFINITY, Date.parse(at)));
-  }
-  const times = [...first.values()].sort((a, b) => a - b);
+  const { granted } = judge(input);
+  // An approver's clock may be ahead (see CLOCK_SKEW_MS): nothing is approved later than now.
+  const since = (name: ApproverId): number =>
+    Math.min(
+      input.now,
+      ...granted.filter((s) => s.approval.approver === name).map((s) => Date.parse(s.approval.at)),
+    );
+  const times = approved.map(since).sort((a, b) => a - b);
   const complete = times[input.policy.quorum - 1] ?? Number.POSITIVE_INFINITY;
   return complete + input.policy.startDelaySeconds * 1000;
 }

@@ -54,11 +54,11 @@ export function parseIntent(x: unknown): TransferIntent {
 /** SHA-256 of the intent's signed form (`keysaga/intent/v1`), hex. What approvals name. */
 export const intentDigest = (intent: TransferIntent): string => digestHex('intent', intent);
 
-export type Line = { readonly label: string; readonly value: string };
+export type IntentLine = { readonly label: string; readonly value: string };
 
 /** The intent in words, every field that is signed, amounts in coins with the exact smallest-unit figure. */
-export function describeIntent(intent: TransferIntent): Line[] {
-  const lines: Line[] = [
+export function describeIntent(intent: TransferIntent): IntentLine[] {
+  const lines: IntentLine[] = [
     { label: 'Request', value: intent.requestId },
     { label: 'From wallet', value: intent.walletId },
     { label: 'Network', value: `${networkName(intent.chain)} (${intent.chain})` },

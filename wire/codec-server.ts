@@ -5,13 +5,11 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Payload } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
 import Fastify from 'fastify';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { createPayloadCodec, type PayloadKeys } from './codec.ts';
+import { PayloadMessage, PayloadsMessage } from './proto.ts';
 
-const Payloads = temporal.api.common.v1.Payloads;
-const PayloadMessage = temporal.api.common.v1.Payload;
 const HEADERS = 'content-type,x-namespace';
 
 export type CodecServerOptions = {
@@ -102,7 +100,7 @@ function fromJson(body: unknown): Payload[] | undefined {
   )
     return undefined;
   try {
-    return Payloads.fromObject(body).payloads;
+    return PayloadsMessage.fromObject(body).payloads;
   } catch {
     return undefined;
   }

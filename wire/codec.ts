@@ -6,10 +6,8 @@
  */
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import type { Payload, PayloadCodec } from '@temporalio/common';
-import { temporal } from '@temporalio/proto';
 import { KeysagaError } from '../schema/contracts/errors.ts';
-
-const PayloadMessage = temporal.api.common.v1.Payload;
+import { PayloadMessage } from './proto.ts';
 
 /**
  * Keys by id, 32 bytes each. New payloads are encrypted under `current`; the others only decrypt, so a rotation

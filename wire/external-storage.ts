@@ -13,11 +13,10 @@ import {
   type StorageDriver,
   StorageDriverClaim,
 } from '@temporalio/common/lib/converter/extstore.js';
-import { temporal } from '@temporalio/proto';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { isEncrypted } from './codec.ts';
+import { PayloadMessage } from './proto.ts';
 
-const PayloadMessage = temporal.api.common.v1.Payload;
 export const FILE_DRIVER = 'keysaga-files';
 
 export type FileStorageOptions = {

@@ -160,6 +160,8 @@ function registerUndo(saga: KeygenSaga, attempt: AttemptId): readonly Registered
 
   const followUp = saga.undos.register({
     step: 'destroy what was certified',
+    // Nobody here can do more: the debt stays on the board.
+    owe: async () => {},
     run: async () => {
       if (never !== undefined)
         for (const id of kept.splice(0)) {
@@ -172,8 +174,10 @@ function registerUndo(saga: KeygenSaga, attempt: AttemptId): readonly Registered
             owed.push(id);
           }
         }
+      const delivered = owed.length > 0;
       for (const id of owed.splice(0)) await owe(id);
-      if (kept.length > 0 && never === undefined)
+      // With a delivery under way its answer may still bring the `never`.
+      if (kept.length > 0 && never === undefined && !delivered)
         throw new KeysagaError(
           'StateConflict',
           `Certified shares stay at ${kept.join(', ')}: only a member's never or an administrators' order destroys them.`,

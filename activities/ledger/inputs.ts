@@ -60,4 +60,5 @@ export const inputs = {
 } as const;
 
 export const parse = <N extends keyof typeof inputs>(name: N, input: unknown): z.infer<(typeof inputs)[N]> =>
-  parseWith(inputs[name] as z.ZodType<z.infer<(typeof inputs)[N]>>, input, name);
+  // TypeScript does not see that indexing and inference agree for every N.
+  parseWith(inputs[name] as unknown as z.ZodType<z.infer<(typeof inputs)[N]>>, input, name);

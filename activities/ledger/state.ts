@@ -2,13 +2,14 @@
 import { hexToBytes } from '../../core/signed.ts';
 import type { Chains } from '../../core/ports/blockchain.ts';
 import type { EventLog, Lease, Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
-import { decideTransfer, surelyUnpaid, type Transfer, transferFold } from '../../core/transfer/index.ts';
+import { decideTransfer, finalPayment, surelyUnpaid, type Transfer, transferFold } from '../../core/transfer/index.ts';
 import { activeKey, release, spend, walletFold } from '../../core/wallet/index.ts';
 import { keyFold } from '../../core/key/index.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { type DomainEvent, streams } from '../../schema/contracts/events.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { RequestId, WalletId } from '../../schema/contracts/primitives.ts';
+import type { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 
 /** The transfer and its version, or `NotFound`. */
 export async function loadTransfer(
@@ -79,9 +80,8 @@ export async function closeReservation(
 }
 
 /**
- * What becomes of the leases when the line is over. `consumed`: the output or nonce that the final transaction
- * took; it is never lent again. `released`: everything else, Solana's nonce accounts among it, since they carry on
- * with the value that the transaction has advanced.
+ * What becomes of the leases when the line is over. `consumed`: the output or nonce that the final transaction took
+ * (also when it landed without effect); it is never lent again. `released`: everything else.
  */
 export async function closeLeases(
   tx: Transaction,
@@ -90,26 +90,37 @@ export async function closeLeases(
   key: KeyDescriptor,
   leases: readonly Lease[],
 ): Promise<void> {
-  const live = leases.filter((lease) => lease.state === 'held' || lease.state === 'pivoted');
-  if (live.length === 0) return;
-  const { codec } = chains.get(transfer.intent.chain);
-  const { payment, void: voided } = transfer.finality;
-  const landed =
-    payment?.outcome === 'included' || voided?.outcome === 'conflicted'
-      ? transfer.built.payment
-      : voided?.outcome === 'included'
-        ? transfer.built.void
-        : null;
+  const resources = leases
+    .filter((lease) => lease.state === 'held' || lease.state === 'pivoted')
+    .map((lease) => lease.resource);
+  if (resources.length === 0) return;
+  const landed = landedBytes(transfer);
   const taken = new Set<string>();
-  if (landed !== null && codec.family !== 'solana')
-    for (const entry of codec.decode(landed.unsigned, hexToBytes(key.publicKey)).conflictKeys) {
-      // `bitcoin:<txid>:<vout>` is leased as `bitcoin:<network>:<txid>:<vout>`.
+  if (landed !== null) {
+    const { codec } = chains.get(transfer.intent.chain);
+    // `bitcoin:<txid>:<vout>` is leased as `bitcoin:<network>:<txid>:<vout>`, and so on.
+    for (const entry of codec.decode(landed, hexToBytes(key.publicKey)).conflictKeys) {
       const [family, ...rest] = entry.split(':');
       taken.add([family, transfer.intent.chain, ...rest].join(':'));
     }
-  const resources = live.map((lease) => lease.resource);
-  const consumed = resources.filter((resource) => taken.has(resource));
-  const released = resources.filter((resource) => !taken.has(resource));
-  await tx.leases.setState(transfer.requestId, 'consumed', consumed);
-  await tx.leases.setState(transfer.requestId, 'released', released);
+  }
+  await tx.leases.setState(
+    transfer.requestId,
+    'consumed',
+    resources.filter((resource) => taken.has(resource)),
+  );
+  await tx.leases.setState(
+    transfer.requestId,
+    'released',
+    resources.filter((resource) => !taken.has(resource)),
+  );
+}
+
+/** The bytes that are final on chain; null when it is a transaction that nobody here built, or none. */
+function landedBytes(transfer: Transfer): UnsignedTransaction | null {
+  const { payment, void: voided } = transfer.finality;
+  if (finalPayment(transfer) !== undefined || payment?.outcome === 'failed')
+    return transfer.built.payment?.unsigned ?? null;
+  if (voided !== null && voided.outcome !== 'conflicted') return transfer.built.void?.unsigned ?? null;
+  return null;
 }

@@ -5,7 +5,6 @@ import type { Transaction } from '../../core/ports/ledger.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
   decideTransfer,
-  lineOver,
   phaseFacts,
   pivotPassed,
   reportedPhase,
@@ -41,6 +40,9 @@ const CLAIM = 'transfer';
 /** Claims the id of a request that was undone before it was reserved, so that a late `reserve` finds it taken. */
 const GIVEN_UP = 'given-up';
 const BALANCE_LOOKS = 5;
+
+const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
+  new KeysagaError('VersionConflict', `Transfer ${requestId} has just begun.`, { requestId }, { cause });
 
 export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
   const { uow, chains, policies, protocols, clock } = deps;
@@ -113,13 +115,17 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     });
   };
 
+  /** Read before a transaction begins: a second connection asked for inside one could wait for ever. */
+  const known = async (requestId: RequestId): Promise<{ transfer: Transfer; key: KeyDescriptor }> => {
+    const { transfer } = await loadTransfer(uow.events, requestId);
+    return { transfer, key: await keyOf(transfer.intent.walletId) };
+  };
+
   /** Marks the id as given up when nothing was ever reserved under it. */
   const giveUp = async (tx: Transaction, requestId: RequestId): Promise<void> => {
     await tx.claim(CLAIM, requestId, GIVEN_UP).catch((error: unknown) => {
       // Reserved in between: the caller looks again.
-      if (isKeysagaError(error, 'RequestConflict'))
-        throw new KeysagaError('VersionConflict', `Transfer ${requestId} has just begun.`, { requestId }, { cause: error });
-      throw error;
+      throw isKeysagaError(error, 'RequestConflict') ? begun(requestId, error) : error;
     });
   };
 
@@ -163,18 +169,18 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
 
     recordDecision: async (input) => {
       const { requestId, signed } = parse('recordDecision', input);
+      const { transfer: asked, key } = await known(requestId);
+      const { policy } = await policyByHash(deps, key.policyId, asked.policyHash);
+      // The saga counted it when it came; whether it has expired since is not the ledger's question.
+      checkApproval({
+        signed,
+        intentDigest: asked.intentDigest,
+        policy,
+        now: Date.parse(signed.approval.at),
+        verify: deps.verify,
+      });
       await commit(deps, 'recordDecision', async (tx) => {
         const { transfer, version } = await loadTransfer(tx.events, requestId);
-        const key = await keyOf(transfer.intent.walletId);
-        const { policy } = await policyByHash(deps, key.policyId, transfer.policyHash);
-        // The saga counted it when it came; whether it has expired since is not the ledger's question.
-        checkApproval({
-          signed,
-          intentDigest: transfer.intentDigest,
-          policy,
-          now: Date.parse(signed.approval.at),
-          verify: deps.verify,
-        });
         await appendTransfer(tx, requestId, version, decideTransfer.recordDecision(transfer, signed));
       });
     },
@@ -205,30 +211,34 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
 
     settle: async (input) => {
       const { requestId, transactionId, confirmations } = parse('settle', input);
+      const { key } = await known(requestId);
       await commit(deps, 'settle', async (tx) => {
         const leases = await tx.leases.lockByOwner(requestId);
         const { transfer, version } = await loadTransfer(tx.events, requestId);
         const events = decideTransfer.complete(transfer, transactionId, confirmations);
         if (events.length === 0) return;
         await appendTransfer(tx, requestId, version, events);
-        await closeLeases(tx, chains, transfer, await keyOf(transfer.intent.walletId), leases);
+        await closeLeases(tx, chains, transfer, key, leases);
         await closeReservation(tx, transfer, { reason: 'settled', at: now(), transactionId });
       });
     },
 
     fail: async (input) => {
       const { requestId, failure, voidTransactionId } = parse('fail', input);
+      const before = await uow.events.load(streams.transfer(requestId), transferFold);
+      const key = before.state === null ? undefined : await keyOf(before.state.intent.walletId);
       await commit(deps, 'fail', async (tx) => {
         // Excludes a `build` that still takes leases.
         await tx.lock(streams.transfer(requestId));
         const leases = await tx.leases.lockByOwner(requestId);
         const { state, version } = await tx.events.load(streams.transfer(requestId), transferFold);
         if (state === null) return giveUp(tx, requestId);
+        if (key === undefined) throw begun(requestId);
+        // After the pivot this succeeds only when the line is over, so the leases may be closed.
         const events = decideTransfer.fail(state, failure, voidTransactionId);
         if (events.length === 0) return;
         await appendTransfer(tx, requestId, version, events);
-        const key = await keyOf(state.intent.walletId);
-        if (!pivotPassed(state) || lineOver(state)) await closeLeases(tx, chains, state, key, leases);
+        await closeLeases(tx, chains, state, key, leases);
         await closeReservation(tx, state, { reason: failure.code, at: now() });
       });
     },

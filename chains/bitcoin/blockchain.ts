@@ -20,7 +20,7 @@ import { type BitcoinNode, createNode } from './node.ts';
 import { encodePsbt } from './psbt.ts';
 import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, walletScript } from './script.ts';
-import { type Payment, type Plan, planPayment, selectCoins } from './selection.ts';
+import { insufficient, type Payment, type Plan, planPayment, selectCoins } from './selection.ts';
 import { planVoid, threatening } from './void.ts';
 
 export type BitcoinOptions = {
@@ -227,15 +227,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
         const held = await heldOutputs(leaser.held, own);
         const plan = planPayment(held, payment);
         if (plan !== undefined) return result(plan, leaser.held);
-        throw new KeysagaError(
-          'InsufficientFunds',
-          'the leased outputs do not cover amount and fee',
-          {
-            field: 'amount',
-            available: held.reduce((sum, output) => sum + output.amount, 0n).toString(),
-            amount: intent.amount,
-          },
-        );
+        throw insufficient(held, payment);
       }
 
       const leases: LeaseRequest[] = [];
@@ -339,10 +331,10 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     },
 
     async provision(key) {
-      const script = bytesToHex(ownScript(key));
-      if (await outputs.isWatched(script)) return;
+      ownScript(key);
       const { height } = await node.tip();
-      // A few blocks below the tip, which a reorganisation may replace by others that pay the wallet already.
+      // A few blocks below the tip, which a reorganisation may replace by others that pay the wallet already. An
+      // earlier birth that is known stays.
       await watch(key, Math.max(0, height - finality));
     },
 

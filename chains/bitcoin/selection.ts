@@ -99,20 +99,7 @@ export async function selectCoins(
     (output) => !required.some((other) => outpoint(other) === outpoint(output)),
   );
   // Judged before anything is leased: what the outputs cannot cover, no waiting for leases will.
-  if (!sufficient(required, free, payment)) {
-    const total = [...required, ...free].reduce((sum, { amount }) => sum + amount, 0n);
-    throw new KeysagaError(
-      'InsufficientFunds',
-      `the wallet's spendable outputs (${total} sats) do not cover amount and fee`,
-      {
-        field: 'amount',
-        available: total.toString(),
-        amount: payment.amount.toString(),
-        outputs: required.length + free.length,
-        maxInputs: MAX_INPUTS,
-      },
-    );
-  }
+  if (!sufficient(required, free, payment)) throw insufficient([...required, ...free], payment);
   const refused = new Set<string>();
   const take = async (output: WatchedOutput): Promise<boolean> => {
     if (refused.has(outpoint(output))) return false;
@@ -138,6 +125,34 @@ export async function selectCoins(
     'outputs that are needed are held by other transfers',
     {
       held: refused.size,
+    },
+  );
+}
+
+/**
+ * Why no plan was found: `InsufficientFunds`, or `FeeAboveCap` when the money is there but a transaction with change
+ * does not fit under the cap.
+ */
+export function insufficient(outputs: readonly WatchedOutput[], payment: Payment): KeysagaError {
+  const { to, own, amount, feeCap, rates } = payment;
+  const total = outputs.reduce((sum, output) => sum + output.amount, 0n);
+  if (total >= amount + feeCap) {
+    try {
+      paymentFee(rates, virtualSize(1, [to, own]), feeCap);
+    } catch (error) {
+      if (isKeysagaError(error, 'FeeAboveCap')) return error;
+      throw error;
+    }
+  }
+  return new KeysagaError(
+    'InsufficientFunds',
+    `the wallet's spendable outputs (${total} sats) do not cover amount and fee`,
+    {
+      field: 'amount',
+      available: total.toString(),
+      amount: amount.toString(),
+      outputs: outputs.length,
+      maxInputs: MAX_INPUTS,
     },
   );
 }

@@ -156,7 +156,10 @@ export class SolanaRpc {
         this.#connection.getSignaturesForAddress(new PublicKey(key), { limit }, 'finalized'),
       ),
     );
-    return (found ?? []).map(({ signature, slot }) => ({ id: signature, slot }));
+    return (found ?? [])
+      // Not in any block: surfpool 1.5.0 lists what it dropped for a wrong blockhash, under an all-zero signature.
+      .filter(({ err }) => err !== 'BlockhashNotFound')
+      .map(({ signature, slot }) => ({ id: signature, slot }));
   }
 
   /** The blockhash field (base58) of a transaction; undefined when the node does not have it. */

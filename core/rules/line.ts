@@ -29,3 +29,14 @@ export function checkLine(
   );
   return { close: standing.filter((t) => t.state === 'open').map((t) => t.attempt) };
 }
+
+/**
+ * A transfer intent is one payment, so line 0 is its only line. Without this a coordinator could have the same
+ * approved intent paid once for each line number. Throws `InvalidInput` (`line`).
+ */
+export function requireOnlyLine(line: number): void {
+  if (line !== 0)
+    throw new KeysagaError('InvalidInput', 'A transfer has line 0 and no other.', {
+      field: 'line',
+    });
+}

@@ -61,8 +61,10 @@ export function signatureCommand(event: DomainEvent): SignatureCommand | undefin
       return 'fail';
     case 'keysaga.transfer.initiated.v1':
       return 'request';
+    case 'keysaga.transfer.transaction-built.v1':
+      return event.data.purpose === 'payment' ? 'begin' : undefined;
     case 'keysaga.transfer.phase-changed.v1':
-      return event.data.phase === 'Signing' ? 'begin' : event.data.phase === 'Preparing' ? 'restart' : undefined;
+      return event.data.phase === 'AwaitingApprovals' ? 'restart' : undefined;
     case 'keysaga.transfer.transaction-signed.v1':
       return event.data.purpose === 'payment' ? 'sign' : undefined;
     case 'keysaga.transfer.broadcast.v1': {

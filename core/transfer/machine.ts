@@ -4,6 +4,7 @@
  * `PHASE_GUARDS`.
  */
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { DomainEvent } from '../../schema/contracts/events.ts';
 import type { TransferPhase } from '../../schema/contracts/saga.ts';
 import { canApply, next, type TransitionTable } from '../state-machine.ts';
 
@@ -91,6 +92,11 @@ type Guard = {
 };
 
 export const PHASE_GUARDS: Readonly<Partial<Record<TransferCommand, Guard>>> = {
+  awaitApprovals: {
+    holds: (f) => !f.pivotPassed,
+    code: 'PivotPassed',
+    says: 'after the pivot nobody is asked any more',
+  },
   broadcast: {
     holds: (f) => f.paymentSigned,
     code: 'StateConflict',
@@ -112,6 +118,32 @@ export const PHASE_GUARDS: Readonly<Partial<Record<TransferCommand, Guard>>> = {
     says: 'the payment is not final on chain',
   },
 };
+
+/**
+ * The phase that an event itself implies: what a saga reports comes beside its path, late and not always, while the
+ * facts come in their order. `undefined`: none.
+ */
+export function impliedPhase(phase: TransferPhase, event: DomainEvent): TransferPhase | undefined {
+  if (TRANSFER_MACHINE.final.includes(phase) || phase === 'Compensating') return undefined;
+  switch (event.type) {
+    case 'keysaga.transfer.transaction-built.v1':
+      return event.data.purpose === 'void' ? 'Voiding' : onward(phase, 'Preparing');
+    case 'keysaga.transfer.pivot-passed.v1':
+      return event.data.purpose === 'void' ? 'Voiding' : onward(phase, 'Signing');
+    case 'keysaga.transfer.transaction-signed.v1':
+      return event.data.purpose === 'void' ? 'Voiding' : onward(phase, 'Broadcasting');
+    case 'keysaga.transfer.broadcast.v1':
+      return event.data.purpose === 'payment' && event.data.outcome.status !== 'rejected'
+        ? onward(phase, 'Confirming')
+        : undefined;
+    case 'keysaga.transfer.finalized.v1':
+      return event.data.purpose === 'payment' ? onward(phase, 'Confirming') : 'Voiding';
+    default:
+      return undefined;
+  }
+}
+const onward = (phase: TransferPhase, to: TransferPhase): TransferPhase | undefined =>
+  RANK[to] > RANK[phase] ? to : undefined;
 
 /** The next phase for a command, or `StateConflict` / `PivotPassed` saying why not. */
 export function advance(phase: TransferPhase, command: TransferCommand, facts: PhaseFacts): TransferPhase {
@@ -138,6 +170,7 @@ export function reportedPhase(
   if (phase === to || TRANSFER_MACHINE.final.includes(phase)) return undefined;
   const command = COMMAND_FOR[to];
   if (command === undefined) return undefined;
-  if (!canApply(TRANSFER_MACHINE, phase, command) && RANK[to] < RANK[phase]) return undefined;
-  return advance(phase, command, facts);
+  const backwards = RANK[to] < RANK[phase];
+  const possible = canApply(TRANSFER_MACHINE, phase, command) && (PHASE_GUARDS[command]?.holds(facts) ?? true);
+  return backwards && !possible ? undefined : advance(phase, command, facts);
 }

@@ -13,7 +13,7 @@ import {
   signApproval,
 } from '../../core/approvals.ts';
 import { intentDigest } from '../../core/intent.ts';
-import { publicKeyOf } from '../../core/signed.ts';
+import { publicKeyOf, signObject } from '../../core/signed.ts';
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import {
@@ -101,6 +101,15 @@ describe('one approval', () => {
     ],
   ] as const)('does not stand: %s', (_, signed, code, field) => {
     refusal(() => check(signed), code, field);
+  });
+  it('does not stand when it ends before it begins, however it was signed', () => {
+    const backwards = approval('alice', digest, { at: at(MINUTE), validUntil: at(MINUTE) });
+    const signed = {
+      approval: backwards,
+      publicKey: publicKeyOf(approverSeed('alice')),
+      signature: signObject('approval', backwards, approverSeed('alice')),
+    };
+    refusal(() => check(signed), 'ApprovalInvalid', 'validUntil');
   });
   it('falls with any change of what was signed', () => {
     const signed = sign('alice');
@@ -298,6 +307,10 @@ describe('for a void: approved once', () => {
       'bob',
     ]);
   });
+  it('does not count a rejection of that time as an approval', () => {
+    const no = sign('bob', { decision: 'reject', at: at(-DAY), validUntil: at(-HOUR) });
+    refusal(() => once(old('alice', -DAY, -HOUR), no), 'QuorumMissing');
+  });
   it('refuses what never was a quorum at one moment', () => {
     refusal(() => once(old('alice', -3 * DAY, -2 * DAY), old('bob', -DAY, -HOUR)), 'QuorumMissing');
     refusal(
@@ -325,6 +338,18 @@ describe('for a void: approved once', () => {
 });
 
 describe('start delay', () => {
+  it('is not stretched by an approver whose clock is ahead', () => {
+    const list = [sign('alice', { at: at(2 * MINUTE) }), sign('bob', { at: at(3 * MINUTE) })];
+    requireStartDelay(input(list));
+    expect(earliestStart(input(list, { policy: slow }))).toBe(NOW + 10 * MINUTE);
+  });
+  it('does not run from an approval that no longer counts', () => {
+    const gone = sign('alice', { at: at(-HOUR), validUntil: at(MINUTE) });
+    const list = [gone, sign('alice', { at: at(-2 * MINUTE) }), sign('bob', { at: at(-HOUR) })];
+    expect(earliestStart(input(list))).toBe(NOW - 2 * MINUTE);
+    const repeated = [...list, sign('alice', { at: at(-3 * MINUTE) })];
+    expect(earliestStart(input(repeated))).toBe(NOW - 3 * MINUTE);
+  });
   const slow = policy({ startDelaySeconds: 600 });
   it('runs from the approval that completed the quorum', () => {
     const list = [

@@ -5,7 +5,7 @@ import type { TransactionEffect } from '../../core/ports/blockchain.ts';
 import type { LineTransaction } from '../../core/ports/party-store.ts';
 import { requireConflict } from '../../core/rules/conflict.ts';
 import { dailySpent, requireWithinLimit, type SpendEntry } from '../../core/rules/limits.ts';
-import { checkLine } from '../../core/rules/line.ts';
+import { checkLine, requireOnlyLine } from '../../core/rules/line.ts';
 import { checkIntentTime } from '../../core/rules/time.ts';
 import { checkVoid, type VoidCheck } from '../../core/rules/void.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
@@ -192,6 +192,11 @@ describe('once per line', () => {
   it('refuses a second transaction that could be on chain as well, released or open', () => {
     for (const state of ['released', 'open'] as const)
       refusal(() => checkLine(pay, [entry('1', { state, conflictKeys: ['z'] })]), 'ConflictRule');
+  });
+  it('has one line in a transfer', () => {
+    requireOnlyLine(0);
+    for (const line of [1, 499, -1, Number.NaN])
+      refusal(() => requireOnlyLine(line), 'InvalidInput', 'line');
   });
   it('never pays after a void', () => {
     for (const state of ['released', 'open'] as const)

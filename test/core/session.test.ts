@@ -119,35 +119,33 @@ describe('no sequence of requests breaks an invariant', () => {
     | { do: 'round'; round: number; inbox: number; wait: number; crash: boolean }
     | { do: 'close'; by: 'fail' | 'abort' | 'expire' | 'supersede' }
     | { do: 'raw'; event: SessionEvent };
-  const round = fc.integer({ min: 0, max: 4 });
+  const round = fc.constantFrom(1, 1, 2, 2, 3, 3, 0, 4);
   const ordinary = fc.record<Extract<Step, { do: 'round' }>>({
     do: fc.constant('round'),
     round,
-    inbox: fc.constantFrom(1, 1, 1, 2),
-    wait: fc.constantFrom(0, 0, 0, 1000, 20_000),
+    inbox: fc.constantFrom(1, 1, 1, 1, 1, 2),
+    wait: fc.constantFrom(0, 0, 0, 0, 1000, 1000, 20_000),
     crash: fc.boolean(),
   });
   const step: fc.Arbitrary<Step> = fc.oneof(
-    { weight: 12, arbitrary: ordinary },
+    { weight: 40, arbitrary: ordinary },
     {
       weight: 1,
-      arbitrary: fc.record<Step>({
-        do: fc.constant('close'),
-        by: fc.constantFrom('fail', 'abort', 'expire', 'supersede'),
-      } as never),
+      arbitrary: fc
+        .constantFrom('fail' as const, 'abort' as const, 'expire' as const, 'supersede' as const)
+        .map((by): Step => ({ do: 'close', by })),
     },
     {
-      weight: 2,
-      arbitrary: fc.record<Step>({
-        do: fc.constant('raw'),
-        event: fc.oneof(round.map(committed), round.map(answered)),
-      } as never),
+      weight: 3,
+      arbitrary: fc
+        .oneof(round.map(committed), round.map(answered))
+        .map((event): Step => ({ do: 'raw', event })),
     },
   );
   it('at most one inbox and outbox a round, one release, closed for good', () => {
     let releases = 0;
     forAll(
-      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+      fc.property(fc.array(step, { minLength: 10, maxLength: 40, size: 'max' }), (steps) => {
         let session = fresh(3);
         let now = NOW;
         const inboxes = new Map<number, string>();
@@ -191,7 +189,7 @@ describe('no sequence of requests breaks an invariant', () => {
         if (end >= 0) expect(end).toBe(states.length - 1);
         if (session.state === 'released') releases += 1;
       }),
-      { numRuns: 1500 },
+      { numRuns: 800 },
     );
     expect(releases).toBeGreaterThan(20);
   });

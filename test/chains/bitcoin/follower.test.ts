@@ -7,7 +7,7 @@ import type { BitcoinNode } from '../../../chains/bitcoin/node.ts';
 import { until } from '../../../dev/until.ts';
 import { KeysagaError } from '../../../schema/contracts/errors.ts';
 import { type Rig, startRig } from './stack.ts';
-import { hex, rawPsbt, REGTEST, testKey, unsignedOf } from './support.ts';
+import { hex, REGTEST, rawPsbt, testKey, unsignedOf } from './support.ts';
 
 const codec = createBitcoinCodec(REGTEST);
 let rig: Rig;
@@ -24,7 +24,12 @@ type Wallet = ReturnType<typeof wallet>;
 const height = () => rig.rpc.call<number>('getblockcount');
 type Database = Awaited<ReturnType<Rig['database']>>;
 
-async function followed(wallets: readonly Wallet[], fromHeight: number, node = rig.node(), batch?: number) {
+async function followed(
+  wallets: readonly Wallet[],
+  fromHeight: number,
+  node = rig.node(),
+  batch?: number,
+) {
   const database = await rig.database();
   for (const [i, { script }] of wallets.entries()) {
     await database.outputs.watch({ script, walletId: `w${i}`, fromHeight });
@@ -73,7 +78,14 @@ describe('the follower', () => {
     await rig.mine(1);
     expect(await follower.syncOnce()).toMatchObject({ worked: true, blocks: 1 });
     expect(await database.outputs.unspent(a.script)).toMatchObject([
-      { txid, amount: 100_000n, coinbase: false, blockHeight: from, spentBy: null, spentHeight: null },
+      {
+        txid,
+        amount: 100_000n,
+        coinbase: false,
+        blockHeight: from,
+        spentBy: null,
+        spentHeight: null,
+      },
     ]);
     expect(await follower.syncOnce()).toMatchObject({ worked: true, blocks: 0 });
 
@@ -82,7 +94,10 @@ describe('the follower', () => {
     expect(await follower.syncOnce()).toMatchObject({ worked: true, blocks: 1 });
     const { outputs } = await database.rows();
     expect(outputs).toHaveLength(3);
-    expect(outputs.find((output) => output.txid === txid)).toMatchObject({ spentBy: spender, spentHeight: from + 1 });
+    expect(outputs.find((output) => output.txid === txid)).toMatchObject({
+      spentBy: spender,
+      spentHeight: from + 1,
+    });
     expect(await database.rows(from)).toEqual(await rebuilt([a, b], from));
   });
 
@@ -101,7 +116,11 @@ describe('the follower', () => {
 
     await rig.reorganise(2);
     const fork = (await height()) - 3;
-    expect(await follower.syncOnce()).toMatchObject({ worked: true, blocks: 3, rolledBackTo: fork });
+    expect(await follower.syncOnce()).toMatchObject({
+      worked: true,
+      blocks: 3,
+      rolledBackTo: fork,
+    });
     const after = await database.rows(from);
     expect(after.blocks.at(-1)?.hash).not.toBe(before.blocks.at(-1)?.hash);
     expect(after).toEqual(await rebuilt([a, b], from));
@@ -129,7 +148,10 @@ describe('the follower', () => {
       fc.constant({ kind: 'pay' as const }),
       fc.constant({ kind: 'spend' as const }),
       fc.record({ kind: fc.constant('mine' as const), count: fc.integer({ min: 1, max: 3 }) }),
-      fc.record({ kind: fc.constant('reorganise' as const), depth: fc.integer({ min: 1, max: 3 }) }),
+      fc.record({
+        kind: fc.constant('reorganise' as const),
+        depth: fc.integer({ min: 1, max: 3 }),
+      }),
       fc.constant({ kind: 'sync' as const }),
     );
     await fc.assert(

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { asc } from 'drizzle-orm';
 import { drizzle } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
-import { createNode, type BitcoinNode } from '../../../chains/bitcoin/node.ts';
 import { bitcoinNetwork } from '../../../chains/bitcoin/networks.ts';
+import { type BitcoinNode, createNode } from '../../../chains/bitcoin/node.ts';
 import { createRpc } from '../../../chains/bitcoin/rpc.ts';
 import { bitcoinRpc } from '../../../dev/bitcoin/rpc.ts';
 import { startStack } from '../../../dev/stack/index.ts';
@@ -54,10 +54,15 @@ export async function startRig() {
       open.push(sql);
       await migrateDatabase(sql, 'coordinator');
       const db = drizzle(sql);
-      if ((await sql`select to_regclass('bitcoin_scripts') as t`)[0]?.t === null) { // TEMPORARY
+      if ((await sql`select to_regclass('bitcoin_scripts') as t`)[0]?.t === null) {
+        // TEMPORARY
         const kit = await import('drizzle-kit/api');
         const tables = await import('../../../schema/db/coordinator-bitcoin.ts');
-        for (const statement of await kit.generateMigration(kit.generateDrizzleJson({}), kit.generateDrizzleJson(tables))) await sql.unsafe(statement);
+        for (const statement of await kit.generateMigration(
+          kit.generateDrizzleJson({}),
+          kit.generateDrizzleJson(tables),
+        ))
+          await sql.unsafe(statement);
       } // END
       return {
         url,

@@ -1,0 +1,35 @@
+/** The chains' activities, on queue `chain`. */
+import { keyFold } from '../../core/key/index.ts';
+import type { ChainActivities } from '../../schema/contracts/activities.ts';
+import { canonicalJson } from '../../schema/contracts/canonical.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { streams } from '../../schema/contracts/events.ts';
+import { failPointsOf } from '../ledger/deps.ts';
+import { createKeyReader } from '../ledger/state.ts';
+import { createAttach } from './attach.ts';
+import { createBuildActivities } from './build.ts';
+import { createDeliverActivities } from './deliver.ts';
+import type { ChainDeps } from './deps.ts';
+import { parse } from './inputs.ts';
+
+export type { ChainDeps } from './deps.ts';
+
+/** Where a test may end the process: each before and after its activity's commit. */
+export const CHAIN_FAIL_POINTS = failPointsOf(['build', 'buildVoid', 'releaseLease', 'attach', 'broadcast', 'confirm']);
+
+export function createChainActivities(deps: ChainDeps): ChainActivities {
+  const context = { ...deps, keyOf: createKeyReader(deps.uow) };
+  return {
+    ...createBuildActivities(context),
+    ...createDeliverActivities(context),
+    attach: createAttach(context),
+    provision: async (input) => {
+      const { key } = parse('provision', input);
+      const { state } = await deps.uow.events.load(streams.key(key.keyId), keyFold);
+      // Sponsor money goes only to a key that all parties have certified.
+      if (state?.key == null || canonicalJson(state.key) !== canonicalJson(key))
+        throw new KeysagaError('StateConflict', `The ledger has no such certified key ${key.keyId}.`, { field: 'key' });
+      await deps.chains.get(key.network).provision(key);
+    },
+  };
+}

@@ -1,0 +1,32 @@
+/** Inputs of the chains' activities, checked at the edge. */
+import * as z from 'zod';
+import { parseWith } from '../../core/parse.ts';
+import { KeyDescriptor } from '../../schema/contracts/key.ts';
+import { Envelope, SigningPurpose } from '../../schema/contracts/party.ts';
+import { AttemptId, PartyId, RequestId } from '../../schema/contracts/primitives.ts';
+import { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+
+export const inputs = {
+  // The intent has rules beyond its shape: `parseIntent` reads it.
+  build: z.strictObject({ intent: z.unknown() }),
+  releaseLease: z.strictObject({ requestId: RequestId }),
+  attach: z.strictObject({
+    requestId: RequestId,
+    purpose: SigningPurpose,
+    attempt: AttemptId,
+    unsigned: UnsignedTransaction,
+    signers: z.array(PartyId).min(2).max(16),
+    rounds: z.array(z.array(Envelope).max(512)).min(1).max(32),
+  }),
+  broadcast: z.strictObject({ requestId: RequestId, purpose: SigningPurpose }),
+  confirm: z.strictObject({
+    requestId: RequestId,
+    transactionIds: z.array(z.string().min(1).max(128)).min(1).max(2),
+    untilConfirmations: z.int().min(1).max(10_000),
+  }),
+  provision: z.strictObject({ key: KeyDescriptor }),
+} as const;
+
+export const parse = <N extends keyof typeof inputs>(name: N, input: unknown): z.infer<(typeof inputs)[N]> =>
+  // TypeScript does not see that indexing and inference agree for every N.
+  parseWith(inputs[name] as unknown as z.ZodType<z.infer<(typeof inputs)[N]>>, input, name);

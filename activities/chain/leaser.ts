@@ -1,0 +1,71 @@
+/**
+ * Lending while a transaction is built. Each lease is taken in a short transaction of its own, so that no row lock
+ * waits for a node's answer. What a crash between taking and building leaves behind is given back by the next try
+ * or by `releaseLease`; a lease is taken only while the transfer may still build, under the lock that `releaseLease`
+ * and `fail` hold too, so that none is taken after they have given everything back.
+ */
+import type { Leaser, LeaseRequest } from '../../core/ports/blockchain.ts';
+import type { Transaction } from '../../core/ports/ledger.ts';
+import { decideTransfer, type Transfer } from '../../core/transfer/index.ts';
+import { streams } from '../../schema/contracts/events.ts';
+import type { RequestId } from '../../schema/contracts/primitives.ts';
+import { loadTransfer } from '../ledger/state.ts';
+import type { ChainContext } from './deps.ts';
+
+export type OpenLeaser = Leaser & {
+  /** Gives back what was taken through this leaser and no built transaction needs. */
+  giveBack(): Promise<void>;
+};
+
+/** Everything that changes this transfer's leases holds this lock. */
+export const lockLeases = (tx: Transaction, requestId: RequestId): Promise<void> => tx.lock(streams.transfer(requestId));
+
+const needed = (transfer: Transfer): ReadonlySet<string> =>
+  new Set([...(transfer.built.payment?.leases ?? []), ...(transfer.built.void?.leases ?? [])]);
+
+/** Of this transfer's held leases, releases those of `candidates` (all when absent) that no built transaction needs. */
+async function releaseUnneeded(
+  { uow }: ChainContext,
+  requestId: RequestId,
+  candidates?: ReadonlySet<string>,
+): Promise<LeaseRequest[]> {
+  return uow.transaction(async (tx) => {
+    await lockLeases(tx, requestId);
+    const held = (await tx.leases.lockByOwner(requestId)).filter((lease) => lease.state === 'held');
+    const { transfer } = await loadTransfer(tx.events, requestId);
+    const keep = needed(transfer);
+    const unneeded = held.filter(
+      ({ resource }) => !keep.has(resource) && (candidates === undefined || candidates.has(resource)),
+    );
+    await tx.leases.setState(
+      requestId,
+      'released',
+      unneeded.map(({ resource }) => resource),
+    );
+    return held
+      .filter(({ resource }) => keep.has(resource))
+      .map(({ resource, detail }) => ({ resource, detail }));
+  });
+}
+
+export async function openLeaser(context: ChainContext, transfer: Transfer): Promise<OpenLeaser> {
+  const requestId = transfer.requestId as RequestId;
+  const { walletId, chain } = transfer.intent;
+  const taken = new Set<string>();
+  return {
+    held: await releaseUnneeded(context, requestId),
+    tryTake: async (resource, detail) => {
+      const got = await context.uow.transaction(async (tx) => {
+        await lockLeases(tx, requestId);
+        const { transfer: now } = await loadTransfer(tx.events, requestId);
+        decideTransfer.requireBuildable(now, 'payment');
+        return tx.leases.tryTake(requestId, walletId, chain, { resource, detail });
+      });
+      if (got) taken.add(resource);
+      return got;
+    },
+    giveBack: async () => {
+      if (taken.size > 0) await releaseUnneeded(context, requestId, taken);
+    },
+  };
+}

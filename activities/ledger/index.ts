@@ -1,0 +1,32 @@
+/** The ledger's activities, on queue `ledger`. */
+import type { LedgerActivities } from '../../schema/contracts/activities.ts';
+import { type CoordinatorDeps, failPointsOf } from './deps.ts';
+import { createKeyLedger } from './keys.ts';
+import { createTransferLedger } from './transfers.ts';
+
+export type { CoordinatorDeps } from './deps.ts';
+export { type AdoptPolicyDeps, adoptPolicy, createPolicySource } from './policy.ts';
+
+/** Where a test may end the process: each before and after its activity's commit. */
+export const LEDGER_FAIL_POINTS = failPointsOf([
+  'reserve',
+  'release',
+  'recordDecision',
+  'passPivot',
+  'reportParties',
+  'settle',
+  'fail',
+  'recordPhase',
+  'recordUndo',
+  'reserveKey',
+  'certifyKey',
+  'activateWallet',
+  'recordActivation',
+  'failKey',
+  'adoptPolicy',
+]);
+
+export const createLedgerActivities = (deps: CoordinatorDeps): LedgerActivities => ({
+  ...createTransferLedger(deps),
+  ...createKeyLedger(deps),
+});

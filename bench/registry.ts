@@ -1,0 +1,29 @@
+/** All benchmarks by name. Each is loaded only when it runs, since some bring a whole stack with them. */
+import type { Benchmark } from './figures.ts';
+
+export type Registered = { readonly name: string; readonly load: () => Promise<Benchmark> };
+
+export const BENCHMARKS: readonly Registered[] = [
+  { name: 'frost/keygen', load: async () => (await import('./frost.ts')).frostKeygen },
+  { name: 'frost/sign', load: async () => (await import('./frost.ts')).frostSign },
+  { name: 'frost/sign-batch', load: async () => (await import('./frost.ts')).frostSignBatch },
+];
+
+/**
+ * The benchmarks that `names` mean: a whole name, or a part before a slash (`frost`). All for none. A name that
+ * means nothing is returned in `unknown`.
+ */
+export function selected(names: readonly string[]): {
+  chosen: readonly Registered[];
+  unknown: readonly string[];
+} {
+  const means = (name: string, { name: full }: Registered) =>
+    full === name || full.startsWith(`${name}/`);
+  return {
+    chosen:
+      names.length === 0
+        ? BENCHMARKS
+        : BENCHMARKS.filter((b) => names.some((name) => means(name, b))),
+    unknown: names.filter((name) => !BENCHMARKS.some((b) => means(name, b))),
+  };
+}

@@ -1,0 +1,490 @@
+/** The SDK: starting sagas, deciding about them, following them. Everything that is shown was checked here first. */
+import {
+  Client,
+  Connection,
+  type WorkflowExecutionInfo,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { parseSignedApproval } from '../core/approvals.ts';
+import { intentDigest, parseIntent } from '../core/intent.ts';
+import { parseWith } from '../core/parse.ts';
+import { digestHex } from '../core/signed.ts';
+import type { SignedApproval } from '../schema/contracts/approval.ts';
+import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
+import type { TransferIntent } from '../schema/contracts/intent.ts';
+import { GenerateKeyRequest } from '../schema/contracts/key.ts';
+import { type PartyId, RequestId } from '../schema/contracts/primitives.ts';
+import {
+  ApprovalReceipt,
+  CancelReceipt,
+  type GenerateKeyInput,
+  KeygenStatus,
+  type SagaLimits,
+  type TransferInput,
+  TransferResult,
+  TransferStatus,
+} from '../schema/contracts/saga.ts';
+import { detailsOf, detailsOfKey, summaryOf, summaryOfKey } from '../schema/contracts/summaries.ts';
+import { MESSAGES, parseWorkflowId, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import type { PayloadKeys } from '../wire/codec.ts';
+import type { TemporalConnection } from '../wire/connection.ts';
+import { createDataConverter } from '../wire/data-converter.ts';
+import type { FileStorageOptions } from '../wire/external-storage.ts';
+import { type AddressCodecs, addressCodecs } from './addresses.ts';
+import { clientError } from './errors.ts';
+import { type PartyState, partyState } from './parties.ts';
+import { type Started, startOnce } from './start.ts';
+import { verifyWallet, type Wallet } from './wallet.ts';
+import { type WatchOptions, watchSaga } from './watch.ts';
+
+export type ClientOptions = {
+  /** Where Temporal is; `connectionFromEnv()` of `wire` reads it from the environment. */
+  readonly temporal: TemporalConnection;
+  /** The namespace's payload keys; without the right one nothing can be read. */
+  readonly payloadKeys: PayloadKeys;
+  /**
+   * Identity keys (hex) of the parties, from a source that the operator of the coordinator cannot change. Addresses are
+   * believed only as far as these keys certify them.
+   */
+  readonly directory: readonly { readonly party: PartyId; readonly publicKey: string }[];
+  /** How addresses follow from public keys; default: `addressCodecs` (Bitcoin Taproot, Solana). */
+  readonly codecs?: AddressCodecs;
+  /** The folder for large payloads, when workers use one. */
+  readonly externalStorage?: FileStorageOptions;
+  /** Limit of one call in milliseconds, default 15,000. Longer waits for a coordinator that is about to come back. */
+  readonly timeoutMs?: number;
+};
+
+export type StartOptions = { readonly limits?: SagaLimits };
+
+/** A transfer in a list. `intent` is absent when its memo is not one that this client wrote. */
+export type TransferSummary = {
+  readonly requestId: RequestId;
+  readonly workflowId: string;
+  /** Temporal's own: `RUNNING`, `COMPLETED`, `FAILED`, … */
+  readonly execution: string;
+  readonly phase: string;
+  readonly intent?: TransferIntent;
+  /** Approvers whose decision is still missing. */
+  readonly waitingFor: readonly string[];
+  readonly startedAt: string;
+  readonly closedAt?: string;
+};
+export type KeySummary = {
+  readonly requestId: RequestId;
+  readonly workflowId: string;
+  readonly execution: string;
+  readonly phase: string;
+  readonly request?: GenerateKeyRequest;
+  readonly startedAt: string;
+};
+export type TransferFilter = {
+  readonly walletId?: string;
+  /** Only those that wait for this approver. */
+  readonly approver?: string;
+  /** Only those that have not ended. */
+  readonly open?: boolean;
+  /** Newest first; default 50. */
+  readonly limit?: number;
+};
+
+const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
+const CHAIN = defineSearchAttributeKey('KeysagaChain', 'KEYWORD');
+const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
+const APPROVER = defineSearchAttributeKey('KeysagaApprover', 'KEYWORD_LIST');
+
+/** Ids are slugs, so quoting needs no escapes; anything else is refused before it gets into a query. */
+const quoted = (value: string, field: string): string => {
+  if (!/^[A-Za-z0-9._:-]{1,128}$/.test(value))
+    throw new KeysagaError('InvalidInput', `${field}: not an id`, { field });
+  return `'${value}'`;
+};
+function asRequestId(value: string): RequestId {
+  const id = RequestId.safeParse(value);
+  if (id.success) return id.data;
+  throw new KeysagaError('InvalidInput', `not an id: ${value.slice(0, 80)}`, { field: 'requestId' });
+}
+const iso = (date: Date): string => date.toISOString();
+
+// A newer coordinator may say more than this client knows.
+const LenientTransferStatus = TransferStatus.strip();
+const LenientKeygenStatus = KeygenStatus.strip();
+
+export class KeysagaClient {
+  readonly #client: Client;
+  readonly #identityKeys: ReadonlyMap<PartyId, string>;
+  readonly #codecs: AddressCodecs;
+  readonly #timeoutMs: number;
+
+  /** Use `createClient`. */
+  constructor(client: Client, options: ClientOptions) {
+    this.#client = client;
+    this.#identityKeys = new Map(options.directory.map((one) => [one.party, one.publicKey]));
+    this.#codecs = options.codecs ?? addressCodecs;
+    this.#timeoutMs = options.timeoutMs ?? 15_000;
+  }
+
+  /** Ends the connection. */
+  close(): Promise<void> {
+    return this.#client.connection.close();
+  }
+
+  #call<T>(subject: string, work: () => Promise<T>): Promise<T> {
+    return this.#client.withDeadline(Date.now() + this.#timeoutMs, work).catch((error) => {
+      throw clientError(error, subject);
+    });
+  }
+  #transfer(requestId: string): WorkflowHandle {
+    return this.#client.workflow.getHandle(workflowId.transfer(asRequestId(requestId)));
+  }
+  #keygen(requestId: string): WorkflowHandle {
+    return this.#client.workflow.getHandle(workflowId.keygen(asRequestId(requestId)));
+  }
+
+  /**
+   * Starts a key generation, or finds the one that this very request started. Throws `InvalidInput`, `RequestConflict`
+   * (the id was used with another body), `PartFailed`.
+   */
+  async generateKey(request: GenerateKeyRequest, options: StartOptions = {}): Promise<Started> {
+    const body = parseWith(GenerateKeyRequest, request, 'request');
+    for (const party of body.parties)
+      if (!this.#identityKeys.has(party))
+        throw new KeysagaError('InvalidInput', `No key is pinned for party ${party}.`, {
+          field: 'parties',
+          party,
+        });
+    const input: GenerateKeyInput = { request: body, ...options };
+    return this.#call(`wallet ${body.requestId}`, () =>
+      startOnce(this.#client, {
+        workflowType: WORKFLOWS.generateKey,
+        workflowId: workflowId.keygen(body.requestId),
+        input,
+        digest: digestHex('request', body),
+        memo: { request: body },
+        staticSummary: summaryOfKey(body),
+        staticDetails: detailsOfKey(body),
+        searchAttributes: [
+          { key: WALLET, value: body.requestId },
+          { key: CHAIN, value: body.network },
+          { key: PHASE, value: 'Reserving' },
+        ],
+      }),
+    );
+  }
+
+  /**
+   * Starts a transfer, or finds the one that this very intent started. The digest is computed here. Throws
+   * `InvalidInput`, `RequestConflict`, `PartFailed`.
+   */
+  async transfer(intent: TransferIntent, options: StartOptions = {}): Promise<Started> {
+    const body = parseIntent(intent);
+    const digest = intentDigest(body);
+    const input: TransferInput = { intent: body, intentDigest: digest, ...options };
+    return this.#call(`transfer ${body.requestId}`, () =>
+      startOnce(this.#client, {
+        workflowType: WORKFLOWS.transfer,
+        workflowId: workflowId.transfer(body.requestId),
+        input,
+        digest,
+        memo: { intent: body },
+        staticSummary: summaryOf(body),
+        staticDetails: detailsOf(body, digest),
+        searchAttributes: [
+          { key: WALLET, value: body.walletId },
+          { key: CHAIN, value: body.chain },
+          { key: PHASE, value: 'Initiated' },
+        ],
+      }),
+    );
+  }
+
+  /**
+   * Hands in an approval and waits for the count. Throws why it does not count (`ApprovalInvalid`, `ApproverUnknown`,
+   * `ApprovalDuplicate`, `ApprovalExpired`, `StateConflict`, `PivotPassed`). Repeating the same one is harmless.
+   */
+  approve(requestId: string, signed: SignedApproval): Promise<ApprovalReceipt> {
+    return this.#decide(requestId, signed, 'approve');
+  }
+  /** Hands in a rejection, which ends the transfer unless a signature may be out. Throws as `approve`. */
+  reject(requestId: string, signed: SignedApproval): Promise<ApprovalReceipt> {
+    return this.#decide(requestId, signed, 'reject');
+  }
+  async #decide(
+    requestId: string,
+    signed: SignedApproval,
+    decision: 'approve' | 'reject',
+  ): Promise<ApprovalReceipt> {
+    const body = this.#checkedDecision(signed, decision);
+    return this.#call(`transfer ${requestId}`, async () => {
+      const answer: unknown = await this.#transfer(requestId).executeUpdate(MESSAGES[decision], {
+        args: [body],
+        updateId: `${decision}-${body.approval.approver}-${body.signature.slice(0, 32)}`,
+      });
+      return parseWith(ApprovalReceipt, answer, 'receipt');
+    });
+  }
+  /**
+   * The same as a Temporal signal: it is taken even while every coordinator is down, and whether it counts shows in the
+   * status (`approvals`, `refusedMessages`).
+   */
+  async signalDecision(requestId: string, signed: SignedApproval): Promise<void> {
+    const { decision } = signed.approval;
+    const body = this.#checkedDecision(signed, decision);
+    await this.#call(`transfer ${requestId}`, () =>
+      this.#transfer(requestId).signal(MESSAGES[decision], body),
+    );
+  }
+  #checkedDecision(signed: SignedApproval, decision: 'approve' | 'reject'): SignedApproval {
+    const body = parseSignedApproval(signed);
+    if (body.approval.decision !== decision)
+      throw new KeysagaError('InvalidInput', `This is no ${decision}.`, { field: 'decision' });
+    return body;
+  }
+
+  /**
+   * Asks for a transfer's end. Before the pivot its steps are undone; after it a void transaction is made and waited
+   * for (`path: 'void'`), and the payment may still win; `too-late` when it has ended.
+   */
+  async cancel(requestId: string): Promise<CancelReceipt> {
+    return this.#call(`transfer ${requestId}`, async () => {
+      const handle = this.#transfer(requestId);
+      const { status } = await handle.describe();
+      if (status.name !== 'RUNNING')
+        return { accepted: false, path: 'too-late', message: 'The transfer has ended.' };
+      const answer: unknown = await handle.executeUpdate(MESSAGES.cancel);
+      return parseWith(CancelReceipt, answer, 'receipt');
+    });
+  }
+
+  /**
+   * Where a transfer stands. The digest is computed here from the intent in the answer: an answer whose digest is
+   * another one is refused (`ApprovalInvalid`, field `intentDigest`). Throws `NotFound`, `PartFailed`.
+   */
+  async status(requestId: string): Promise<TransferStatus> {
+    const answer = await this.#call(`transfer ${requestId}`, () =>
+      this.#transfer(requestId).query<unknown>(MESSAGES.status),
+    );
+    const status = parseWith(LenientTransferStatus, answer, 'status');
+    if (
+      status.intent.requestId !== requestId ||
+      intentDigest(status.intent) !== status.intentDigest
+    )
+      throw new KeysagaError('ApprovalInvalid', 'The shown intent is not the one to be signed.', {
+        field: 'intentDigest',
+      });
+    return status;
+  }
+  /** Each change of a transfer until it ends. Break off at any time. */
+  watch(requestId: string, options: WatchOptions = {}): AsyncGenerator<TransferStatus, void, void> {
+    return watchSaga<TransferStatus>(
+      {
+        look: () => this.status(requestId),
+        ended: ({ phase }) => phase === 'Completed' || phase === 'Failed',
+        closed: () => this.#closed(this.#transfer(requestId), `transfer ${requestId}`),
+        subject: `Transfer ${requestId}`,
+      },
+      options,
+    );
+  }
+  /** Waits for the end. Throws what the transfer failed with. */
+  async result(requestId: string): Promise<TransferResult> {
+    const answer: unknown = await this.#transfer(requestId)
+      .result()
+      .catch((error: unknown) => {
+        throw clientError(error, `transfer ${requestId}`);
+      });
+    return parseWith(TransferResult, answer, 'result');
+  }
+
+  async keygenStatus(requestId: string): Promise<KeygenStatus> {
+    const answer = await this.#call(`wallet ${requestId}`, () =>
+      this.#keygen(requestId).query<unknown>(MESSAGES.status),
+    );
+    return parseWith(LenientKeygenStatus, answer, 'status');
+  }
+  watchKeygen(
+    requestId: string,
+    options: WatchOptions = {},
+  ): AsyncGenerator<KeygenStatus, void, void> {
+    return watchSaga<KeygenStatus>(
+      {
+        look: () => this.keygenStatus(requestId),
+        ended: ({ phase }) => phase === 'Active' || phase === 'Failed',
+        closed: () => this.#closed(this.#keygen(requestId), `wallet ${requestId}`),
+        subject: `Key generation ${requestId}`,
+      },
+      options,
+    );
+  }
+  async #closed(handle: WorkflowHandle, subject: string): Promise<boolean> {
+    const { status } = await this.#call(subject, () => handle.describe());
+    return status.name !== 'RUNNING';
+  }
+
+  /**
+   * A wallet with its address, which is given out only after the n certificates were verified against the pinned keys
+   * and the address was derived from the public key. Waits while the key is being generated if `wait` is set. Throws
+   * `WalletUnknown`, `WalletNotActive` (still generating), what a failed generation failed with, `CertificateInvalid`.
+   */
+  async wallet(walletId: string, options: { readonly wait?: boolean } = {}): Promise<Wallet> {
+    const handle = this.#keygen(walletId);
+    if (options.wait !== true) {
+      const running = await this.#closed(handle, `wallet ${walletId}`).then(
+        (closed) => !closed,
+        unknown,
+      );
+      if (running)
+        throw new KeysagaError('WalletNotActive', `The key of ${walletId} is being generated.`, {
+          walletId,
+        });
+    }
+    const outcome: unknown = await handle.result().catch((error: unknown) => {
+      return unknown(clientError(error, `wallet ${walletId}`));
+    });
+    return verifyWallet(walletId, outcome, this.#identityKeys, this.#codecs);
+
+    function unknown(error: unknown): never {
+      if (isKeysagaError(error, 'NotFound'))
+        throw new KeysagaError('WalletUnknown', `No wallet ${walletId}.`, { walletId });
+      throw error;
+    }
+  }
+
+  /** Key generations, newest first; from Temporal's visibility store, which follows within about a second. */
+  async keys(limit = 50): Promise<KeySummary[]> {
+    return this.#list(`WorkflowType = '${WORKFLOWS.generateKey}'`, limit, (info) => {
+      const request = GenerateKeyRequest.safeParse(info.memo?.request);
+      return {
+        ...this.#summary(info),
+        ...(request.success ? { request: request.data } : {}),
+      };
+    });
+  }
+  /** Transfers, newest first. Works while every coordinator is down. */
+  async transfers(filter: TransferFilter = {}): Promise<TransferSummary[]> {
+    const query = [
+      `WorkflowType = '${WORKFLOWS.transfer}'`,
+      ...(filter.walletId === undefined
+        ? []
+        : [`KeysagaWallet = ${quoted(filter.walletId, 'walletId')}`]),
+      ...(filter.approver === undefined
+        ? []
+        : [`KeysagaApprover = ${quoted(filter.approver, 'approver')}`]),
+      ...(filter.open === true || filter.approver !== undefined
+        ? [`ExecutionStatus = 'Running'`]
+        : []),
+    ].join(' AND ');
+    return this.#list(query, filter.limit ?? 50, (info) => {
+      const summary = this.#summary(info);
+      const intent = readIntent(info.memo, summary.requestId);
+      return {
+        ...summary,
+        ...(intent === undefined ? {} : { intent }),
+        waitingFor: [...(info.typedSearchAttributes.get(APPROVER) ?? [])],
+        ...(info.closeTime === undefined ? {} : { closedAt: iso(info.closeTime) }),
+      };
+    });
+  }
+  #summary(info: WorkflowExecutionInfo) {
+    const parsed = parseWorkflowId(info.workflowId);
+    return {
+      requestId: parsed.requestId,
+      workflowId: info.workflowId,
+      execution: info.status.name,
+      phase: info.typedSearchAttributes.get(PHASE) ?? '',
+      startedAt: iso(info.startTime),
+    };
+  }
+  #list<T>(query: string, limit: number, read: (info: WorkflowExecutionInfo) => T): Promise<T[]> {
+    return this.#call('the list', async () => {
+      const found: T[] = [];
+      for await (const info of this.#client.workflow.list({
+        query,
+        pageSize: Math.min(limit, 100),
+      })) {
+        if (found.length >= limit) break;
+        if (isOurs(info.workflowId)) found.push(read(info));
+      }
+      return found;
+    });
+  }
+
+  /** Every pinned party, asked directly. `limitMs`: how long one may take; default 3,000. */
+  parties(limitMs = 3_000): Promise<PartyState[]> {
+    return Promise.all(
+      [...this.#identityKeys].map(([party, key]) => partyState(this.#client, party, key, limitMs)),
+    );
+  }
+  /** Temporal's version and whether the namespace is there. Throws `PartFailed`, `NotFound`. */
+  async temporal(): Promise<{ readonly version: string; readonly namespace: string }> {
+    const { namespace } = this.#client.options;
+    return this.#call(`namespace ${namespace}`, async () => {
+      const service = this.#client.workflowService;
+      const [info] = await Promise.all([
+        service.getSystemInfo({}),
+        service.describeNamespace({ namespace }),
+      ]);
+      return { version: info.serverVersion ?? 'unknown', namespace };
+    });
+  }
+  /** Workers that poll a task queue now or did in the last minutes: identity and milliseconds since. */
+  async pollers(
+    queue: string,
+    kind: 'workflow' | 'activity',
+  ): Promise<{ identity: string; agoMs: number }[]> {
+    const { namespace } = this.#client.options;
+    return this.#call(`queue ${queue}`, async () => {
+      const answer = await this.#client.workflowService.describeTaskQueue({
+        namespace,
+        taskQueue: { name: queue },
+        taskQueueType: kind === 'workflow' ? 1 : 2,
+      });
+      return (answer.pollers ?? []).map(({ identity, lastAccessTime }) => ({
+        identity: identity ?? '',
+        agoMs: Math.max(0, Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000),
+      }));
+    });
+  }
+}
+
+const isOurs = (id: string): boolean => {
+  try {
+    return parseWorkflowId(id).kind !== 'undo';
+  } catch {
+    return false;
+  }
+};
+
+/** The intent in a memo, if it is one and its digest is the memo's. */
+function readIntent(
+  memo: WorkflowExecutionInfo['memo'],
+  requestId: string,
+): TransferIntent | undefined {
+  try {
+    const intent = parseIntent(memo?.intent);
+    return intent.requestId === requestId && intentDigest(intent) === memo?.digest
+      ? intent
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Connects. Throws `PartFailed` when Temporal does not answer, `InvalidInput` for unusable keys. */
+export async function createClient(options: ClientOptions): Promise<KeysagaClient> {
+  const { namespace, ...connection } = options.temporal;
+  const dataConverter = createDataConverter({
+    keys: options.payloadKeys,
+    ...(options.externalStorage === undefined ? {} : { externalStorage: options.externalStorage }),
+  });
+  try {
+    const made = await Connection.connect({
+      connectTimeout: options.timeoutMs ?? 15_000,
+      ...connection,
+    });
+    return new KeysagaClient(new Client({ connection: made, namespace, dataConverter }), options);
+  } catch (error) {
+    throw clientError(error, 'Temporal');
+  }
+}

@@ -1,0 +1,301 @@
+/** One full example of every payload that crosses a process border, by name: the wire format, written out. */
+
+import type * as z from 'zod';
+import * as activities from '../../schema/contracts/approval.ts';
+import * as intents from '../../schema/contracts/intent.ts';
+import * as keys from '../../schema/contracts/key.ts';
+import * as party from '../../schema/contracts/party.ts';
+import * as policies from '../../schema/contracts/policy.ts';
+import * as saga from '../../schema/contracts/saga.ts';
+import * as transactions from '../../schema/contracts/transaction.ts';
+
+const h = (n: number): string => n.toString(16).padStart(2, '0').repeat(32);
+const sig = (n: number): string => h(n).repeat(2);
+const T0 = '2025-06-01T12:00:00.000Z';
+const T1 = '2025-06-02T12:00:00.000Z';
+const network = 'bip122:0f9188f13cb7b2c71f2a335e3a4fc328';
+const attempt = '6f1c1f1a-3c50-4c55-9b51-0d4a2b7f3a10';
+
+const intent = {
+  requestId: 'pay-1',
+  walletId: 'wallet-1',
+  chain: network,
+  destination: 'bcrt1pdestinationofthepayee',
+  asset: 'native',
+  amount: '30000',
+  feeCap: '5000',
+  issuedAt: T0,
+  expiresAt: T1,
+  memo: 'rent',
+  anchor: { kind: 'bitcoin-outpoint', txid: h(1), vout: '0' },
+};
+const approval = {
+  intentDigest: h(2),
+  approver: 'alice',
+  decision: 'approve',
+  at: T0,
+  validUntil: T1,
+};
+const signedApproval = { approval, publicKey: h(3), signature: sig(4) };
+const policy = {
+  policyId: 'demo',
+  version: 2,
+  previous: h(5),
+  issuedAt: T0,
+  approvers: [{ name: 'alice', publicKey: h(3) }],
+  quorum: 1,
+  limits: [
+    { network, asset: 'native', perTransfer: '50000', perDay: '200000', anchorFrom: '40000' },
+  ],
+  strictDailyLimit: true,
+  allowList: [{ network, destination: 'bcrt1pdestinationofthepayee' }],
+  voidFeeCaps: [{ network, cap: '10000' }],
+  startDelaySeconds: 60,
+};
+const signedPolicy = {
+  policy,
+  signatures: [{ administrator: 'ada', publicKey: h(6), signature: sig(7) }],
+};
+const certificate = {
+  party: 'alpha',
+  attempt,
+  keyId: 'wallet-1',
+  walletId: 'wallet-1',
+  publicKey: h(8),
+  epoch: 0,
+  network,
+  address: 'bcrt1pwallet',
+  protocol: 'frost-bip340',
+  threshold: 2,
+  parties: ['alpha', 'beta', 'gamma'],
+  publicPackageHash: h(9),
+  policyHash: h(10),
+  transcriptHash: h(11),
+};
+const signedCertificate = { certificate, signature: sig(12) };
+const key = {
+  keyId: 'wallet-1',
+  walletId: 'wallet-1',
+  epoch: 0,
+  network,
+  protocol: 'frost-bip340',
+  threshold: 2,
+  parties: ['alpha', 'beta', 'gamma'],
+  publicKey: h(8),
+  publicPackage: 'a1b2',
+  address: 'bcrt1pwallet',
+  policyId: 'demo',
+  policyHash: h(10),
+  transcriptHash: h(11),
+};
+const request = {
+  requestId: 'wallet-1',
+  network,
+  protocol: 'frost-bip340',
+  threshold: 2,
+  parties: ['alpha', 'beta', 'gamma'],
+  policyId: 'demo',
+};
+const unsigned = { network, format: 'bitcoin-psbt', bytes: '70736274ff' };
+const head = {
+  head: { party: 'alpha', chainEpoch: 0, sequence: 3, hash: h(13) },
+  signature: sig(14),
+};
+const prepareAnswer = {
+  answer: {
+    party: 'alpha',
+    attempt,
+    requestHash: h(15),
+    nonce: h(16),
+    hpkePublicKey: h(17),
+    policyHash: h(10),
+    machineVersion: 'frost-bip340/sign/1',
+    expiresAt: T0,
+    head,
+    witnessed: [head],
+  },
+  signature: sig(18),
+};
+const envelope = {
+  sessionId: h(19),
+  keyId: 'wallet-1',
+  epoch: 0,
+  round: 1,
+  from: 'alpha',
+  to: 'beta',
+  enc: h(20),
+  body: 'c0ffee',
+  echo: h(21),
+  signature: sig(22),
+};
+const never = { never: { party: 'alpha', attempt, keyId: 'wallet-1', at: T0 }, signature: sig(23) };
+const failure = {
+  code: 'TimeLimit',
+  message: 'Too late.',
+  party: 'beta',
+  field: 'expiresAt',
+  at: T0,
+};
+const undo = { step: 'reserve', state: 'owed', tries: 2, lastError: 'x' };
+const progress = [{ party: 'alpha', steps: [{ name: 'prepare', state: 'done' }] }];
+
+/** name → [schema, example with every optional field present]. */
+export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> = {
+  TransferIntent: [intents.TransferIntent, intent],
+  SignedApproval: [activities.SignedApproval, signedApproval],
+  SignedPolicy: [policies.SignedPolicy, signedPolicy],
+  KeyDescriptor: [keys.KeyDescriptor, key],
+  SignedCertificate: [keys.SignedCertificate, signedCertificate],
+  SignedNever: [keys.SignedNever, never],
+  GenerateKeyRequest: [keys.GenerateKeyRequest, request],
+  UnsignedTransaction: [
+    transactions.UnsignedTransaction,
+    { ...unsigned, nonceProof: { account: 'a', value: h(24), preimage: h(25) } },
+  ],
+  SignedTransaction: [
+    transactions.SignedTransaction,
+    { network, id: h(26), bytes: '0200', spentOutputs: [{ amount: '5', script: '5120' }] },
+  ],
+  BroadcastOutcome: [transactions.BroadcastOutcome, { status: 'rejected', reason: 'x' }],
+  TransactionStatus: [
+    transactions.TransactionStatus,
+    { status: 'included', confirmations: 3, block: h(27), final: true },
+  ],
+  PrepareKeygen: [
+    party.PrepareRequest,
+    {
+      kind: 'keygen',
+      requestId: 'wallet-1',
+      attempt,
+      keyId: 'wallet-1',
+      walletId: 'wallet-1',
+      epoch: 0,
+      network,
+      protocol: 'frost-bip340',
+      threshold: 2,
+      signers: ['alpha', 'beta', 'gamma'],
+      policyId: 'demo',
+      policyHash: h(10),
+    },
+  ],
+  PrepareSign: [
+    party.PrepareRequest,
+    {
+      kind: 'sign',
+      requestId: 'pay-1',
+      attempt,
+      keyId: 'wallet-1',
+      epoch: 0,
+      purpose: 'payment',
+      signers: ['alpha', 'gamma'],
+      intent,
+      line: 0,
+      approvals: [signedApproval],
+      policyHash: h(10),
+      unsigned,
+    },
+  ],
+  SignedPrepareAnswer: [party.SignedPrepareAnswer, prepareAnswer],
+  Envelope: [party.Envelope, envelope],
+  RoundRequest: [
+    party.RoundRequest,
+    { keyId: 'wallet-1', attempt, round: 1, prepared: [prepareAnswer], inbox: [envelope] },
+  ],
+  RoundAnswer: [
+    party.RoundAnswer,
+    {
+      attempt,
+      round: 3,
+      sessionId: h(19),
+      done: true,
+      outbox: [envelope],
+      keygen: { key, certificate: signedCertificate },
+    },
+  ],
+  AbortRequest: [party.AbortRequest, { keyId: 'wallet-1', attempt, reason: 'late' }],
+  AbortAnswer: [party.AbortAnswer, { attempt, outcome: 'aborted' }],
+  ActivateRequest: [
+    party.ActivateRequest,
+    { keyId: 'wallet-1', attempt, certificates: [signedCertificate, signedCertificate] },
+  ],
+  ActivateAnswer: [party.ActivateAnswer, { keyId: 'wallet-1', epoch: 0, state: 'active' }],
+  DestroyRequest: [party.DestroyRequest, { keyId: 'wallet-1', attempt, never }],
+  DestroyAnswer: [party.DestroyAnswer, { attempt, outcome: 'kept', never }],
+  PolicyDelivery: [party.PolicyDelivery, { signed: signedPolicy }],
+  SignedPolicyReceipt: [
+    party.SignedPolicyReceipt,
+    {
+      receipt: { party: 'alpha', policyId: 'demo', version: 2, policyHash: h(10) },
+      signature: sig(28),
+    },
+  ],
+  PartyHealth: [
+    party.PartyHealth,
+    {
+      party: 'alpha',
+      identityKey: h(29),
+      version: '0.1.0',
+      protocols: ['frost-bip340'],
+      networks: [network],
+      activeKeys: 1,
+      openSessions: 0,
+      policies: [{ policyId: 'demo', version: 2, hash: h(10) }],
+      fenced: false,
+      clock: T0,
+    },
+  ],
+  TransferInput: [
+    saga.TransferInput,
+    { intent, intentDigest: h(2), limits: { waitForParties: 60, prepare: 10, round: 30 } },
+  ],
+  GenerateKeyInput: [saga.GenerateKeyInput, { request, limits: {} }],
+  TransferStatus: [
+    saga.TransferStatus,
+    {
+      phase: 'Signing',
+      intent,
+      intentDigest: h(2),
+      quorum: 2,
+      approvals: [signedApproval],
+      missing: ['bob'],
+      refusedMessages: [{ at: T0, code: 'InvalidInput', message: 'x' }],
+      attempt,
+      attempts: 1,
+      parties: progress,
+      waitingFor: 'round 1',
+      pivotPassed: false,
+      transactionId: h(26),
+      voidTransactionId: h(30),
+      confirmations: 0,
+      cancelRequested: false,
+      undos: [undo],
+      failure,
+      phasesMs: { Initiated: 12 },
+    },
+  ],
+  TransferResult: [
+    saga.TransferResult,
+    { transactionId: h(26), confirmations: 6, phasesMs: { Initiated: 12 } },
+  ],
+  KeygenStatus: [
+    saga.KeygenStatus,
+    {
+      phase: 'Rounds',
+      request,
+      attempt,
+      parties: progress,
+      certificates: 0,
+      activated: ['alpha'],
+      waitingFor: 'round 1',
+      address: 'bcrt1pwallet',
+      undos: [undo],
+      failure,
+      phasesMs: { Reserving: 3 },
+    },
+  ],
+  ApprovalReceipt: [
+    saga.ApprovalReceipt,
+    { approved: 1, quorum: 2, missing: ['bob'], phase: 'AwaitingApprovals' },
+  ],
+  CancelReceipt: [saga.CancelReceipt, { accepted: true, path: 'void', message: 'x' }],
+};

@@ -1,0 +1,293 @@
+/**
+ * Scripted activities for tests of the sagas' order: each call is written down and answered as a well-behaved part
+ * would; a test changes an answer by step. The integration suite runs the same sagas on the real parts.
+ */
+import { Context } from '@temporalio/activity';
+import { policyHash } from '../../../core/policy.ts';
+import type {
+  Built,
+  ChainActivities,
+  LedgerActivities,
+  PartyActivities,
+} from '../../../schema/contracts/activities.ts';
+import { KeysagaError } from '../../../schema/contracts/errors.ts';
+import type { SignedCertificate } from '../../../schema/contracts/key.ts';
+import type {
+  Envelope,
+  RoundAnswer,
+  SignedPrepareAnswer,
+} from '../../../schema/contracts/party.ts';
+import type { SignedPolicy } from '../../../schema/contracts/policy.ts';
+import type { PartyId } from '../../../schema/contracts/primitives.ts';
+import { descriptor, NETWORK, policy } from './fixtures.ts';
+
+type Everything = LedgerActivities & ChainActivities & PartyActivities;
+export type Step = keyof Everything;
+export type Call = { readonly step: Step; readonly party?: string; readonly input: never };
+/** `n` counts the calls of this step (and party) from 0, retries included. */
+export type Scripted = (input: never, n: number, party?: string) => unknown;
+
+const hex = (byte: number, length = 32): string =>
+  byte.toString(16).padStart(2, '0').repeat(length);
+const unsigned = { network: NETWORK, format: 'bitcoin-psbt' as const, bytes: '70736274ff' };
+export const PAYMENT_ID = 'f'.repeat(64);
+export const VOID_ID = '0'.repeat(64);
+
+export class World {
+  readonly calls: Call[] = [];
+  readonly #script = new Map<string, Scripted>();
+  readonly #counts = new Map<string, number>();
+  parties: readonly string[] = ['alpha', 'beta', 'gamma'];
+  threshold = 2;
+  policy: SignedPolicy = policy();
+  pivotPassed = false;
+  signRounds = 2;
+  /** What `confirm` says, by transaction id; absent: it waits. */
+  readonly chain = new Map<string, { confirmations: number; final: boolean }>();
+  autoConfirm = true;
+  readonly #built: Partial<Built> = {};
+
+  /** Changes the answer of a step, or of one party's step (`prepare alpha`). `undefined` from it: the usual answer. */
+  on(step: Step | `${Step} ${string}`, scripted: Scripted): this {
+    this.#script.set(step, scripted);
+    return this;
+  }
+  /** Steps in order, party steps with their party. */
+  get order(): string[] {
+    return this.calls.map(({ step, party }) => (party === undefined ? step : `${step} ${party}`));
+  }
+  count(name: string): number {
+    return this.order.filter((entry) => entry === name || entry.startsWith(`${name} `)).length;
+  }
+  inputs<S extends Step>(step: S): Parameters<Everything[S]>[0][] {
+    return this.calls.filter((call) => call.step === step).map(({ input }) => input as never);
+  }
+
+  async answer(step: Step, input: never, party?: PartyId): Promise<unknown> {
+    const name = party === undefined ? step : `${step} ${party}`;
+    const n = this.#counts.get(name) ?? 0;
+    this.#counts.set(name, n + 1);
+    this.calls.push({ step, ...(party === undefined ? {} : { party }), input });
+    const scripted = this.#script.get(name) ?? this.#script.get(step);
+    const changed = await scripted?.(input, n, party);
+    if (changed !== undefined) return changed;
+    return (this.#usual[step] as (input: never, party?: PartyId) => unknown)(input, party);
+  }
+
+  readonly #usual: {
+    [S in Step]: (input: Parameters<Everything[S]>[0], party: PartyId) => unknown;
+  } = {
+    reserve: ({ intent }) => ({
+      key: descriptor(intent.walletId, this.parties, this.threshold),
+      policy: this.policy,
+      policyHash: policyHash(this.policy.policy),
+      signRounds: this.signRounds,
+      ranking: this.parties,
+      pivotPassed: this.pivotPassed,
+    }),
+    release: () => undefined,
+    recordDecision: () => undefined,
+    passPivot: () => {
+      this.pivotPassed = true;
+    },
+    reportParties: () => ({ ranking: this.parties }),
+    settle: () => undefined,
+    fail: () => undefined,
+    recordPhase: () => undefined,
+    recordUndo: () => undefined,
+    reserveKey: () => ({
+      protocol: 'frost-bip340',
+      policyHash: policyHash(this.policy.policy),
+      keygenRounds: 3,
+    }),
+    certifyKey: () => undefined,
+    activateWallet: () => undefined,
+    recordActivation: () => undefined,
+    failKey: () => undefined,
+    build: () => ({ unsigned, fee: '200', ranking: this.parties, ...this.#built }),
+    releaseLease: () => {
+      if (this.pivotPassed) throw new KeysagaError('PivotPassed', 'The pivot stands.');
+    },
+    buildVoid: () => ({
+      unsigned: { ...unsigned, bytes: '70736274fe' },
+      fee: '500',
+      ranking: this.parties,
+    }),
+    attach: ({ purpose }) => ({
+      network: NETWORK,
+      id: purpose === 'payment' ? PAYMENT_ID : VOID_ID,
+      bytes: '0200',
+    }),
+    broadcast: () => ({ status: 'accepted' }),
+    confirm: ({ transactionIds, untilConfirmations }) =>
+      this.#confirm(transactionIds, untilConfirmations),
+    provision: () => undefined,
+    prepare: (request, party): SignedPrepareAnswer => ({
+      answer: {
+        party,
+        attempt: request.attempt,
+        requestHash: hex(1),
+        nonce: hex(2),
+        hpkePublicKey: hex(3),
+        policyHash: request.policyHash,
+        machineVersion: 'scripted/1',
+        expiresAt: new Date(Date.now() + 60_000).toISOString(),
+        head: { head: { party, chainEpoch: 0, sequence: 0, hash: hex(0) }, signature: hex(4, 64) },
+        witnessed: [],
+      },
+      signature: hex(5, 64),
+    }),
+    round: (request, party): RoundAnswer => this.round(request, party),
+    abort: ({ attempt }) => ({ attempt, outcome: 'aborted' }),
+    activate: ({ keyId }) => ({ keyId, epoch: 0, state: 'active' }),
+    destroy: ({ attempt }) => ({ attempt, outcome: 'destroyed' }),
+    receivePolicy: () => {
+      throw new KeysagaError('InvalidInput', 'Not in these tests.');
+    },
+    health: (_none, party) => ({
+      party,
+      identityKey: hex(6),
+      version: '0.1.0',
+      protocols: [],
+      networks: [],
+      activeKeys: 1,
+      openSessions: 0,
+      policies: [],
+      fenced: false,
+      clock: new Date().toISOString(),
+    }),
+  };
+
+  round(request: Parameters<PartyActivities['round']>[0], party: PartyId): RoundAnswer {
+    // A ceremony is told from a signing by its rounds: keygen has three here, a signing `signRounds`.
+    const keygen =
+      Context.current().info.workflowExecution?.workflowId.startsWith('keygen/') === true;
+    const rounds = keygen ? 3 : this.signRounds;
+    const done = request.round === rounds;
+    const key = descriptor(request.keyId, this.parties, this.threshold);
+    const broadcast: Envelope = {
+      sessionId: hex(7),
+      keyId: request.keyId,
+      epoch: 0,
+      round: request.round,
+      from: party,
+      to: '*',
+      body: hex(request.round, 4),
+      echo: hex(8),
+      signature: hex(9, 64),
+    };
+    const priv = this.parties
+      .filter((other) => other !== party)
+      .slice(0, 1)
+      .map(
+        (to): Envelope => ({ ...broadcast, to: to as PartyId, enc: hex(1, 32), body: hex(10, 8) }),
+      );
+    const certificate = {
+      certificate: {
+        party,
+        attempt: request.attempt,
+        keyId: key.keyId,
+        walletId: key.walletId,
+        publicKey: key.publicKey,
+        epoch: 0,
+        network: key.network,
+        address: key.address,
+        protocol: key.protocol,
+        threshold: key.threshold,
+        parties: key.parties,
+        publicPackageHash: hex(11),
+        policyHash: key.policyHash,
+        transcriptHash: key.transcriptHash,
+      },
+      signature: hex(12, 64),
+    } satisfies SignedCertificate;
+    return {
+      attempt: request.attempt,
+      round: request.round,
+      sessionId: hex(7),
+      done,
+      outbox:
+        done && keygen ? [] : keygen && request.round === 2 ? [broadcast, ...priv] : [broadcast],
+      ...(done && keygen ? { keygen: { key, certificate } } : {}),
+    };
+  }
+
+  /** Like the real one: waits, heartbeating, until something is to be said. */
+  async #confirm(ids: readonly string[], wanted: number): Promise<unknown> {
+    const context = Context.current();
+    for (;;) {
+      if (this.autoConfirm) {
+        const id = ids.at(-1) as string;
+        return {
+          id,
+          status: { status: 'included', confirmations: wanted, block: 'b', final: wanted >= 2 },
+        };
+      }
+      for (const id of ids) {
+        const seen = this.chain.get(id);
+        if (seen !== undefined && seen.confirmations >= Math.min(wanted, 2))
+          return { id, status: { status: 'included', block: 'b', ...seen } };
+      }
+      context.heartbeat();
+      await context.sleep(20);
+    }
+  }
+}
+
+/** Worlds by request id: the workers are shared by all tests of a file. */
+export class Worlds {
+  readonly #worlds = new Map<string, World>();
+  for(requestId: string): World {
+    const world = this.#worlds.get(requestId) ?? new World();
+    this.#worlds.set(requestId, world);
+    return world;
+  }
+  activities(
+    steps: readonly Step[],
+    party?: PartyId,
+  ): Record<string, (input: never) => Promise<unknown>> {
+    return Object.fromEntries(
+      steps.map((step) => [
+        step,
+        async (input: never) => {
+          const id = Context.current().info.workflowExecution?.workflowId.split('/')[1] ?? '';
+          return this.for(id).answer(step, input, party);
+        },
+      ]),
+    );
+  }
+}
+
+export const LEDGER_STEPS: readonly Step[] = [
+  'reserve',
+  'release',
+  'recordDecision',
+  'passPivot',
+  'reportParties',
+  'settle',
+  'fail',
+  'recordPhase',
+  'recordUndo',
+  'reserveKey',
+  'certifyKey',
+  'activateWallet',
+  'recordActivation',
+  'failKey',
+];
+export const CHAIN_STEPS: readonly Step[] = [
+  'build',
+  'releaseLease',
+  'buildVoid',
+  'attach',
+  'broadcast',
+  'confirm',
+  'provision',
+];
+export const PARTY_STEPS: readonly Step[] = [
+  'prepare',
+  'round',
+  'abort',
+  'activate',
+  'destroy',
+  'health',
+];
