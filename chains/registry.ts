@@ -15,7 +15,9 @@ function registry<T>(entries: readonly T[], networkOf: (entry: T) => string) {
   for (const entry of entries) {
     const network = networkOf(entry);
     if (byNetwork.has(network)) {
-      throw new KeysagaError('InvalidInput', `${network} is registered twice`, { field: 'network' });
+      throw new KeysagaError('InvalidInput', `${network} is registered twice`, {
+        field: 'network',
+      });
     }
     byNetwork.set(network, entry);
   }
@@ -52,4 +54,5 @@ export function codecFor(network: string): TransactionCodec {
 }
 
 /** Codecs of these networks. @throws KeysagaError `ChainUnsupported`, `InvalidInput` (`network`). */
-export const codecsFor = (networks: readonly string[]): Codecs => createCodecs(networks.map(codecFor));
+export const codecsFor = (networks: readonly string[]): Codecs =>
+  createCodecs(networks.map(codecFor));

@@ -100,9 +100,13 @@ export function activationCeremony(
   const rounds: Broadcasts[] = [];
 
   const defect = (what: string) => new KeysagaError('Internal', what, {}, { retryable: false });
+  let given = false;
   const wipe = () => {
     keygen.dispose();
     signing?.dispose();
+    // A share that was given out is the caller's, to seal and to wipe.
+    if (!given) key?.share.fill(0);
+    key = undefined;
   };
 
   /** Signing round r: what the others broadcast before is kept for the aggregate, as is one's own. */
@@ -167,6 +171,7 @@ export function activationCeremony(
     });
     if (testSignature === undefined || !protocol.verify(key.publicKey, message, testSignature))
       throw defect('the test signature does not verify under the key of the address');
+    given = true;
     return { outbox: [], output: { ...key, testSignature } };
   });
 

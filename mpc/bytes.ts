@@ -10,6 +10,9 @@ export { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/
 /** Bytes with a buffer of their own, as the curve library wants them. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
+/** A copy of its own. `slice` would not do: of a `Buffer` it is a view, and wiping it would wipe the caller's. */
+export const copy = (bytes: Uint8Array): Bytes => new Uint8Array(bytes);
+
 const unsigned = (value: number, bytes: number): Uint8Array => {
   const out = new Uint8Array(bytes);
   let rest = value;
@@ -59,7 +62,7 @@ export class Reader {
   }
   take(length: number, field: string): Bytes {
     if (this.#at + length > this.#bytes.length) this.#refuse(field);
-    const part = Uint8Array.from(this.#bytes.subarray(this.#at, this.#at + length));
+    const part = copy(this.#bytes.subarray(this.#at, this.#at + length));
     this.#at += length;
     return part;
   }

@@ -1,5 +1,6 @@
 /** Who must have spoken: exactly one message from each expected sender, in any order. */
 import type { ProtocolMessage } from '../core/ports/protocol.ts';
+import { equalBytes } from './bytes.ts';
 import { protocolFault } from './faults.ts';
 
 export type Expected = {
@@ -10,8 +11,10 @@ export type Expected = {
 };
 
 /**
- * Bodies by sender, in ascending order. Throws `ProtocolFault`: who sent twice, or has no part in this ceremony,
- * or is missing, is the culprit; a sender that is nobody, or this party itself, is a routing defect and names none.
+ * Bodies by sender, in ascending order. Throws `ProtocolFault`: who sent two different messages, or
+ * has no part in this ceremony, is the culprit. A message that is missing or there twice may be its sender's doing or
+ * that of whoever carried it, so its sender is only a suspect. A sender that is nobody, or this party itself, is a
+ * routing defect and names none.
  */
 export function bodiesOf(
   inbox: readonly ProtocolMessage[],
@@ -27,10 +30,17 @@ export function bodiesOf(
         field: 'from',
         culprit: from,
       });
-    if (found.has(from))
-      throw protocolFault('more than one message', { field: 'inbox', culprit: from });
     if (!(body instanceof Uint8Array))
-      throw protocolFault('the body is not bytes', { field: 'body', culprit: from });
+      throw protocolFault('the body is not bytes', { field: 'body', suspects: [from] });
+    const before = found.get(from);
+    if (before !== undefined)
+      throw protocolFault(
+        'more than one message',
+        // Two messages were made by their sender; one message twice may be the doing of whoever carried it.
+        equalBytes(before, body)
+          ? { field: 'inbox', suspects: [from] }
+          : { field: 'inbox', culprit: from },
+      );
     found.set(from, body);
   }
   const ordered = new Map<number, Uint8Array>();
@@ -38,7 +48,7 @@ export function bodiesOf(
     if (member === self) continue;
     const body = found.get(member);
     if (body === undefined)
-      throw protocolFault('the message is missing', { field: 'inbox', culprit: member });
+      throw protocolFault('the message is missing', { field: 'inbox', suspects: [member] });
     ordered.set(member, body);
   }
   return ordered;

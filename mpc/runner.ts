@@ -10,7 +10,7 @@ import type {
   RoundOutcome,
 } from '../core/ports/protocol.ts';
 import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
-import { concatBytes, domainHash, equalBytes, u32 } from './bytes.ts';
+import { concatBytes, copy, domainHash, equalBytes, u32 } from './bytes.ts';
 import { createDraws } from './draws.ts';
 
 /** One answered round, as the session's log keeps it. */
@@ -59,7 +59,7 @@ export function createRun<Output>(
 ): Run<Output> {
   // Refuses a bad seed before the machine exists.
   createDraws(seed, '', 0);
-  const own = seed.slice();
+  const own = copy(seed);
   const machine = factory();
   let next = 1;
   let dead = false;

@@ -11,7 +11,7 @@ export type ProtocolOperation = {
 };
 
 export type Telemetry = {
-  /** Called after each operation, failed ones as well. Must not throw. */
+  /** Called after each operation, failed ones as well. What it throws is ignored. */
   readonly onOperation: (operation: ProtocolOperation) => void;
   /** A monotonic clock in milliseconds, passed in since this folder is pure: `() => performance.now()`. */
   readonly now: () => number;
@@ -31,13 +31,17 @@ export function instrumented(protocol: ThresholdProtocol, telemetry: Telemetry):
       ok = true;
       return result;
     } finally {
-      telemetry.onOperation({
-        protocol: protocol.metadata.id,
-        operation,
-        round,
-        milliseconds: telemetry.now() - began,
-        ok,
-      });
+      try {
+        telemetry.onOperation({
+          protocol: protocol.metadata.id,
+          operation,
+          round,
+          milliseconds: telemetry.now() - began,
+          ok,
+        });
+      } catch {
+        // A round that was computed is answered, whether or not someone could count it.
+      }
     }
   };
   const wrap = <Output>(

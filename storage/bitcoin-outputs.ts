@@ -1,5 +1,5 @@
 /** `BitcoinOutputs` on the coordinator's PostgreSQL; any number of coordinators may share it. */
-import { and, asc, desc, eq, gt, isNull, lt, lte, sql } from 'drizzle-orm';
+import { and, asc, desc, eq, gt, isNull, lte, sql } from 'drizzle-orm';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
 import type {
   BitcoinBlock,
@@ -119,11 +119,13 @@ function writer<S extends Record<string, unknown>>(
     },
 
     async apply(height, block) {
-      const behind = await tx
-        .select({ script: scripts.script, walletId: scripts.walletId })
-        .from(scripts)
-        .where(and(eq(scripts.network, network), lt(scripts.scannedHeight, height)));
-      const wallets = new Map(behind.map(({ script, walletId }) => [script, walletId]));
+      // One statement moves the scripts on and says which they are: one that is watched meanwhile is in both or neither.
+      const moved = await tx
+        .update(scripts)
+        .set({ scannedHeight: height })
+        .where(and(eq(scripts.network, network), eq(scripts.scannedHeight, height - 1)))
+        .returning({ script: scripts.script, walletId: scripts.walletId });
+      const wallets = new Map(moved.map(({ script, walletId }) => [script, walletId]));
       const { found, spends } = touched(network, height, block, wallets);
       // Outputs first: a transaction may spend an output of the same block.
       for (const part of chunks(found)) {
@@ -141,10 +143,6 @@ function writer<S extends Record<string, unknown>>(
             and ${outputs.txid} = spend.txid and ${outputs.vout} = spend.vout`);
       }
       await tx.insert(blocks).values({ network, height, hash: block.hash }).onConflictDoNothing();
-      await tx
-        .update(scripts)
-        .set({ scannedHeight: height })
-        .where(and(eq(scripts.network, network), eq(scripts.scannedHeight, height - 1)));
     },
   };
 }

@@ -17,7 +17,12 @@ export function createNonceAccounts<S extends Record<string, unknown>>(
       db
         .select()
         .from(t)
-        .where(and(eq(t.network, network), walletId === undefined ? undefined : eq(t.walletId, walletId)))
+        .where(
+          and(
+            eq(t.network, network),
+            walletId === undefined ? undefined : eq(t.walletId, walletId),
+          ),
+        )
         .orderBy(asc(t.walletId), asc(t.index)),
 
     async add({ at, ...account }) {
@@ -31,7 +36,7 @@ export function createNonceAccounts<S extends Record<string, unknown>>(
       await db
         .update(t)
         .set({
-          hints: sql`(array_append(array_remove(${t.hints}, ${blockhash}), ${blockhash}))[greatest(1, coalesce(array_length(${t.hints}, 1), 0) + 2 - ${keptHints}::int):]`,
+          hints: sql`(array_append(array_remove(${t.hints}, ${blockhash}), ${blockhash}))[greatest(1, cardinality(array_remove(${t.hints}, ${blockhash})) + 2 - ${keptHints}::int):]`,
         })
         .where(row(network, account));
     },

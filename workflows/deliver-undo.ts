@@ -2,7 +2,7 @@
  * Delivers to one party what it is owed: it outlives the saga that started it, waits in the party's queue for days,
  * and tells the ledger when the party has taken it. Its being open is how an operator sees the debt.
  */
-import { setCurrentDetails, setWorkflowOptions, sleep, workflowInfo } from '@temporalio/workflow';
+import { setCurrentDetails, sleep, workflowInfo } from '@temporalio/workflow';
 import { parseWith } from '../core/parse.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import type { DestroyRequest } from '../schema/contracts/party.ts';
@@ -20,7 +20,6 @@ import { ledger, party } from './steps.ts';
 const WEEKS = 26;
 const PAUSE_MS = 3_600_000;
 
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, deliverUndo);
 export async function deliverUndo(raw: DeliverUndoInput): Promise<DeliverUndoResult> {
   try {
     const input = parseWith(DeliverUndoInput, raw, 'input');

@@ -7,16 +7,14 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
-  setWorkflowOptions,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
 import { parseWith } from '../core/parse.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
-import type { KeyDescriptor } from '../schema/contracts/key.ts';
 import type { PartyId } from '../schema/contracts/primitives.ts';
-import { GenerateKeyInput } from '../schema/contracts/saga.ts';
+import { GenerateKeyInput, type KeygenOutcome } from '../schema/contracts/saga.ts';
 import { rethrowDefect } from './defects.ts';
 import { type Certified, generate, type Reserved } from './key-ceremony.ts';
 import { KeygenSaga } from './keygen-state.ts';
@@ -27,15 +25,18 @@ import { chain, ledger, party } from './steps.ts';
 /** How long the saga itself waits for the last activations before a child takes over. */
 const STRAGGLER_MS = 10_000;
 
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, generateKey);
-export async function generateKey(raw: GenerateKeyInput): Promise<KeyDescriptor> {
+export async function generateKey(raw: GenerateKeyInput): Promise<KeygenOutcome> {
   const saga = new KeygenSaga(readInput(raw));
   CancellationScope.current().cancelRequested.catch(() => saga.requestCancel());
   return CancellationScope.nonCancellable(async () => {
     try {
       const certified = await certify(saga).catch((error: unknown) => undo(saga, error));
       await activate(saga, certified);
-      return certified.key;
+      return {
+        key: certified.key,
+        certificates: [...certified.certificates],
+        activated: [...saga.activated],
+      };
     } catch (error) {
       rethrowDefect(error);
       throw toApplicationFailure(fromFailure(error), { forWorkflow: true });

@@ -7,7 +7,6 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
-  setWorkflowOptions,
   workflowInfo,
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
@@ -22,7 +21,6 @@ import { chain, ledger } from './steps.ts';
 import { TransferSaga } from './transfer-state.ts';
 import { type Final, follow, send, voidLine } from './voiding.ts';
 
-setWorkflowOptions({ versioningBehavior: 'AUTO_UPGRADE' }, transfer);
 export async function transfer(raw: TransferInput): Promise<TransferResult> {
   const saga = new TransferSaga(readInput(raw));
   // Temporal's own cancel is the same wish as the update's; the saga decides what may still be undone.

@@ -8,7 +8,7 @@ import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { effectiveDailyLimit, limitFor } from '../../core/policy.ts';
 import type { DecodedTransaction } from '../../core/ports/blockchain.ts';
 import type { PartyTransaction, ShareRow } from '../../core/ports/party-store.ts';
-import { checkLine } from '../../core/rules/line.ts';
+import { checkLine, requireOnlyLine } from '../../core/rules/line.ts';
 import { DAY_MS, dailySpent, requireWithinLimit } from '../../core/rules/limits.ts';
 import { checkPayment } from '../../core/rules/payment.ts';
 import { checkIntentTime } from '../../core/rules/time.ts';
@@ -39,6 +39,7 @@ export async function admitSigning(
   });
   if (request.signers.length !== key.threshold)
     throw new KeysagaError('InvalidInput', `Exactly ${key.threshold} signers are needed.`, { field: 'signers' });
+  requireOnlyLine(request.line);
   const codec = codecs.get(key.network);
   const publicKey = hexToBytes(key.publicKey);
   const intent = parseIntent(request.intent);

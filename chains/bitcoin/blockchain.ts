@@ -14,7 +14,8 @@ import type {
 import { outcomeOf, outcomeOfFailure } from './broadcast.ts';
 import { type BitcoinCodec, createBitcoinCodec, readPsbt } from './codec.ts';
 import { type FeeOptions, feeRates } from './fees.ts';
-import { type BitcoinFollower, createFollower, followedAt, type Logger } from './follower.ts';
+import { type BitcoinFollower, createFollower, type Logger } from './follower.ts';
+import { lookUp } from './lookup.ts';
 import { bitcoinNetwork } from './networks.ts';
 import { type BitcoinNode, createNode } from './node.ts';
 import { encodePsbt } from './psbt.ts';
@@ -298,36 +299,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
           field: 'id',
         });
       }
-      const tip = await syncedTip();
-      // The follower's record first: it needs no transaction index, and it also knows who else spent the inputs.
-      let rival: { by: string; final: boolean } | undefined;
-      for (const input of psbt.inputs) {
-        const output = await outputs.at(input);
-        if (output === undefined || output.spentBy === null || output.spentHeight === null)
-          continue;
-        const confirmations = Math.max(0, tip.height - output.spentHeight + 1);
-        const final = confirmations >= finality;
-        if (output.spentBy === id) {
-          const block = await followedAt(outputs, output.spentHeight);
-          if (block !== undefined) {
-            return { status: 'included', confirmations, block: block.hash, final };
-          }
-        } else if (rival === undefined || final) {
-          rival = { by: output.spentBy, final };
-        }
-      }
-      if (rival !== undefined) return { status: 'conflicted', ...rival };
-      const seen = await node.transaction(id);
-      if (seen !== undefined) {
-        const { confirmations, block } = seen;
-        if (confirmations === 0 || block === undefined) return { status: 'pending' };
-        return { status: 'included', confirmations, block, final: confirmations >= finality };
-      }
-      for (const { txid, vout } of psbt.inputs) {
-        const by = await node.spender(txid, vout);
-        if (by !== undefined && by !== id) return { status: 'conflicted', by, final: false };
-      }
-      return { status: 'unknown' };
+      return lookUp(psbt, await syncedTip(), { node, outputs, finality });
     },
 
     async provision(key) {

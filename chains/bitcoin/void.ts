@@ -35,11 +35,11 @@ export function threatening(
   final: (spentHeight: number) => boolean,
 ): Released[] {
   const alive = released.filter(({ psbt, spent }) => {
-    const inBlock = spent.filter((output) => output?.spentBy !== null && output !== undefined);
-    if (inBlock.some((output) => output?.spentBy === psbt.txid)) {
+    const lost = spent.filter((output) => output !== undefined && output.spentBy !== null);
+    if (lost.some((output) => output?.spentBy === psbt.txid)) {
       throw conflict('confirmed', 'a released transaction is in a block: nothing is left to void');
     }
-    return !inBlock.some((output) => final(output?.spentHeight ?? 0));
+    return !lost.some((output) => final(output?.spentHeight ?? Number.POSITIVE_INFINITY));
   });
   if (alive.length === 0) {
     throw conflict('excluded', 'another transaction has already excluded every released one');

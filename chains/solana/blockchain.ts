@@ -1,6 +1,7 @@
 /** `Blockchain` of one Solana network: System transfers on durable nonces that the operator's sponsor paid for. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hexToBytes } from '@noble/hashes/utils.js';
+import { base58 } from '@scure/base';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { NonceAccounts } from '../../core/ports/nonce-accounts.ts';
@@ -54,10 +55,21 @@ export type SolanaChain = Blockchain & {
 
 const onlyNative = (asset: string): void => {
   if (asset !== 'native') {
-    throw new KeysagaError('InvalidInput', 'only native transfers (lamports) exist on Solana so far', {
-      field: 'asset',
-    });
+    throw new KeysagaError(
+      'InvalidInput',
+      'only native transfers (lamports) exist on Solana so far',
+      {
+        field: 'asset',
+      },
+    );
   }
+};
+
+/** A transaction's id is its signature. */
+const checkId = (id: string): void => {
+  const shaped = /^[1-9A-HJ-NP-Za-km-z]{64,88}$/.test(id);
+  if (shaped && base58.decode(id).length === 64) return;
+  throw new KeysagaError('InvalidInput', 'not the id of a Solana transaction', { field: 'id' });
 };
 
 /** @throws KeysagaError `ChainUnsupported`, `InvalidInput` (`rpcUrl`). */
@@ -119,7 +131,9 @@ export function createSolana(options: SolanaOptions): SolanaChain {
   const checkDestination = async (destination: Uint8Array, amount: bigint): Promise<void> => {
     const account = await rpc.account(destination, 'confirmed');
     if (account?.executable) {
-      throw new KeysagaError('InvalidInput', 'the destination is a program', { field: 'destination' });
+      throw new KeysagaError('InvalidInput', 'the destination is a program', {
+        field: 'destination',
+      });
     }
     const minimum = await rpc.minimumBalance(account?.data.length ?? 0);
     const after = (account?.lamports ?? 0n) + amount;
@@ -132,18 +146,28 @@ export function createSolana(options: SolanaOptions): SolanaChain {
     }
   };
 
-  async function build(intent: TransferIntent, key: KeyDescriptor, leaser: Leaser): Promise<BuildResult> {
+  async function build(
+    intent: TransferIntent,
+    key: KeyDescriptor,
+    leaser: Leaser,
+  ): Promise<BuildResult> {
     const wallet = walletKey(key);
     if (intent.chain !== network.id) {
-      throw new KeysagaError('ChainMismatch', 'the intent is for another network', { field: 'chain' });
+      throw new KeysagaError('ChainMismatch', 'the intent is for another network', {
+        field: 'chain',
+      });
     }
     if (intent.walletId !== key.walletId) {
-      throw new KeysagaError('InvalidInput', 'the intent is about another wallet', { field: 'walletId' });
+      throw new KeysagaError('InvalidInput', 'the intent is about another wallet', {
+        field: 'walletId',
+      });
     }
     onlyNative(intent.asset);
     codec.checkAddress(intent.destination);
     if (intent.destination === key.address) {
-      throw new KeysagaError('InvalidInput', 'the wallet would pay itself', { field: 'destination' });
+      throw new KeysagaError('InvalidInput', 'the wallet would pay itself', {
+        field: 'destination',
+      });
     }
     const lamports = BigInt(intent.amount);
     const feeCap = BigInt(intent.feeCap);
@@ -181,15 +205,26 @@ export function createSolana(options: SolanaOptions): SolanaChain {
     if (first === undefined) {
       throw new KeysagaError('InvalidInput', 'there is nothing to void', { field: 'released' });
     }
-    const keys = new Set(released.flatMap((unsigned) => codec.decode(unsigned, wallet).conflictKeys));
+    const keys = new Set(
+      released.flatMap((unsigned) => codec.decode(unsigned, wallet).conflictKeys),
+    );
     const nonce: DurableNonce | undefined = first.nonceProof;
     if (keys.size !== 1 || nonce === undefined) {
-      throw new KeysagaError('ConflictRule', 'no one transaction conflicts with all that were released', {
-        field: 'released',
-      });
+      throw new KeysagaError(
+        'ConflictRule',
+        'no one transaction conflicts with all that were released',
+        {
+          field: 'released',
+        },
+      );
     }
     const microLamports = await unitPrice(wallet, feeCap);
-    const unsigned = encodeTransfer(network.id, { wallet, nonce, units: transferUnits, microLamports });
+    const unsigned = encodeTransfer(network.id, {
+      wallet,
+      nonce,
+      units: transferUnits,
+      microLamports,
+    });
     // The transfer holds the lease of this nonce already.
     return { unsigned, fee: feeOf(transferUnits, microLamports), leases: [] };
   }
@@ -220,14 +255,18 @@ export function createSolana(options: SolanaOptions): SolanaChain {
     buildVoid,
     broadcast: (signed: SignedTransaction) => {
       if (signed.network !== network.id) {
-        throw new KeysagaError('ChainMismatch', 'the transaction is for another network', { field: 'network' });
+        throw new KeysagaError('ChainMismatch', 'the transaction is for another network', {
+          field: 'network',
+        });
       }
       return broadcast(rpc, hexToBytes(signed.bytes));
     },
     async lookup(id, unsigned, publicKey) {
       codec.decode(unsigned, publicKey);
+      checkId(id);
       const proof = unsigned.nonceProof;
-      if (proof === undefined) throw new KeysagaError('NonceUnproven', 'no nonce', { field: 'nonceProof' });
+      if (proof === undefined)
+        throw new KeysagaError('NonceUnproven', 'no nonce', { field: 'nonceProof' });
       const status = await lookup(
         { rpc, finality, retire: (account) => nonces.retire(network.id, account, clock.now()) },
         id,

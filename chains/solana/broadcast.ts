@@ -3,8 +3,9 @@
  * and never lands, and one that would fail is paid for. A node that is behind may refuse a good transaction; that
  * refusal is `unclear`, and the same bytes are sent again after a look-up.
  */
-import type { BroadcastOutcome } from '../../schema/contracts/transaction.ts';
+
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
+import type { BroadcastOutcome } from '../../schema/contracts/transaction.ts';
 import type { SendAnswer, SolanaRpc } from './rpc.ts';
 
 export function outcomeOf(answer: SendAnswer): BroadcastOutcome {
@@ -13,7 +14,11 @@ export function outcomeOf(answer: SendAnswer): BroadcastOutcome {
   if (/already been processed|AlreadyProcessed/i.test(reason)) return { status: 'already-known' };
   // "Blockhash not found" is what a moved nonce looks like, be it that this transaction landed long ago, that another
   // took its nonce, or that the node has not seen the value yet.
-  if (/blockhash not found|BlockhashNotFound|node is (behind|unhealthy)|minimum context slot|rate limit|too many/i.test(reason)) {
+  if (
+    /blockhash not found|BlockhashNotFound|node is (behind|unhealthy)|minimum context slot|rate limit|too many/i.test(
+      reason,
+    )
+  ) {
     return { status: 'unclear', reason };
   }
   return { status: 'rejected', reason };
@@ -24,7 +29,8 @@ export async function broadcast(rpc: SolanaRpc, bytes: Uint8Array): Promise<Broa
   try {
     return outcomeOf(await rpc.send(bytes));
   } catch (error) {
-    if (isKeysagaError(error, 'ChainUnavailable')) return { status: 'unclear', reason: error.message };
+    if (isKeysagaError(error, 'ChainUnavailable'))
+      return { status: 'unclear', reason: error.message };
     throw error;
   }
 }

@@ -84,7 +84,8 @@ export function encodeTransfer(networkId: string, plan: TransferPlan): UnsignedT
   }
   const to = addressBytes(plan.payment.destination, 'destination');
   const problem = destinationProblem(to, plan.wallet, account);
-  if (problem !== undefined) throw new KeysagaError('InvalidInput', problem, { field: 'destination' });
+  if (problem !== undefined)
+    throw new KeysagaError('InvalidInput', problem, { field: 'destination' });
   if (plan.payment.lamports < 1n || plan.payment.lamports > maxU64) {
     throw new KeysagaError('InvalidInput', 'the amount is not within 1 and 2^64 − 1 lamports', {
       field: 'amount',
@@ -94,7 +95,11 @@ export function encodeTransfer(networkId: string, plan: TransferPlan): UnsignedT
   return unsignedOf(networkId, compile(plan.wallet, account, value, budget, payment), plan.nonce);
 }
 
-const unsignedOf = (network: string, message: Uint8Array, nonce: DurableNonce): UnsignedTransaction => ({
+const unsignedOf = (
+  network: string,
+  message: Uint8Array,
+  nonce: DurableNonce,
+): UnsignedTransaction => ({
   network,
   format: 'solana-message',
   bytes: bytesToHex(message),
@@ -102,14 +107,21 @@ const unsignedOf = (network: string, message: Uint8Array, nonce: DurableNonce): 
 });
 
 /** Why nobody can be paid there; undefined when it is fine. */
-function destinationProblem(to: Uint8Array, wallet: Uint8Array, nonce: Uint8Array): string | undefined {
+function destinationProblem(
+  to: Uint8Array,
+  wallet: Uint8Array,
+  nonce: Uint8Array,
+): string | undefined {
   if (sameBytes(to, wallet)) return 'the wallet would pay itself';
   if (sameBytes(to, nonce)) return "the destination is the transaction's own nonce account";
-  return isReserved(to) ? 'the destination is a program or sysvar, from which nothing returns' : undefined;
+  return isReserved(to)
+    ? 'the destination is a program or sysvar, from which nothing returns'
+    : undefined;
 }
 
 const unitsInRange = (units: number): void => {
-  if (units > maxUnits) throw malformed('computeUnitLimit', `the compute unit limit is above ${maxUnits}`);
+  if (units > maxUnits)
+    throw malformed('computeUnitLimit', `the compute unit limit is above ${maxUnits}`);
 };
 
 function decode(network: string, unsigned: UnsignedTransaction, publicKey: Uint8Array) {
@@ -123,7 +135,8 @@ function decode(network: string, unsigned: UnsignedTransaction, publicKey: Uint8
     });
   }
   if (unsigned.format !== 'solana-message') throw malformed('format', 'not a Solana message');
-  if (unsigned.bytes.length > 2 * maxMessageBytes) throw malformed('bytes', 'too long for a packet');
+  if (unsigned.bytes.length > 2 * maxMessageBytes)
+    throw malformed('bytes', 'too long for a packet');
   const wallet = addressOf(publicKey);
   const bytes = hexToBytes(unsigned.bytes);
   const message = parseMessage(bytes);
@@ -139,12 +152,15 @@ function decode(network: string, unsigned: UnsignedTransaction, publicKey: Uint8
   if (!sameBytes(first.authority, publicKey)) {
     throw malformed('authority', "the wallet is not the nonce account's authority");
   }
-  if (sameBytes(first.account, publicKey)) throw malformed('instructions[0]', 'the wallet is no nonce account');
+  if (sameBytes(first.account, publicKey))
+    throw malformed('instructions[0]', 'the wallet is no nonce account');
   requireProof(unsigned.nonceProof, first.account, message.recentBlockhash);
 
   const account = base58.encode(first.account);
   const value = bytesToHex(message.recentBlockhash);
-  const effects: TransactionEffect[] = [{ kind: 'advance-nonce', account, authority: wallet, value }];
+  const effects: TransactionEffect[] = [
+    { kind: 'advance-nonce', account, authority: wallet, value },
+  ];
   let units: number | undefined;
   let microLamports: bigint | undefined;
   let payment: { to: Uint8Array; lamports: bigint } | undefined;
@@ -182,7 +198,10 @@ function decode(network: string, unsigned: UnsignedTransaction, publicKey: Uint8
     ...(units === undefined ? {} : { units }),
     ...(microLamports === undefined ? {} : { microLamports }),
   };
-  if (!foreign && !sameBytes(compile(publicKey, first.account, message.recentBlockhash, budget, payment), bytes)) {
+  if (
+    !foreign &&
+    !sameBytes(compile(publicKey, first.account, message.recentBlockhash, budget, payment), bytes)
+  ) {
     throw malformed('bytes', 'the message is not in its canonical form');
   }
   const decoded: DecodedTransaction = {
@@ -210,7 +229,8 @@ export function createSolanaCodec(networkId: string): TransactionCodec {
   /** The bytes to be signed, of a transaction that does nothing unknown. */
   const signable = (unsigned: UnsignedTransaction, publicKey: Uint8Array): Uint8Array => {
     const { bytes, foreign } = decode(id, unsigned, publicKey);
-    if (foreign) throw malformed('instructions', 'the message holds an instruction that is none of ours');
+    if (foreign)
+      throw malformed('instructions', 'the message holds an instruction that is none of ours');
     return bytes;
   };
 
@@ -233,10 +253,18 @@ export function createSolanaCodec(networkId: string): TransactionCodec {
     attach(unsigned, publicKey, signatures): SignedTransaction {
       const message = signable(unsigned, publicKey);
       const [signature] = signatures;
-      if (signatures.length !== 1 || signature === undefined || !verifyStrict(signature, message, publicKey)) {
-        throw new KeysagaError('SignatureInvalid', 'the signature does not verify for the message', {
-          field: 'signatures',
-        });
+      if (
+        signatures.length !== 1 ||
+        signature === undefined ||
+        !verifyStrict(signature, message, publicKey)
+      ) {
+        throw new KeysagaError(
+          'SignatureInvalid',
+          'the signature does not verify for the message',
+          {
+            field: 'signatures',
+          },
+        );
       }
       return {
         network: id,

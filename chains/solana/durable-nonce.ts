@@ -16,7 +16,8 @@ import { sameBytes } from './message.ts';
 const domain = utf8ToBytes('DURABLE_NONCE');
 
 /** The nonce value that an advance sets while `blockhash` is the latest one. */
-export const nonceValue = (blockhash: Uint8Array): Uint8Array => sha256(concatBytes(domain, blockhash));
+export const nonceValue = (blockhash: Uint8Array): Uint8Array =>
+  sha256(concatBytes(domain, blockhash));
 
 export const provesNonce = (value: string, preimage: string): boolean =>
   bytesToHex(nonceValue(hexToBytes(preimage))) === value;
@@ -27,7 +28,8 @@ export function requireProof(
   account: Uint8Array,
   value: Uint8Array,
 ): void {
-  const unproven = (field: string, message: string) => new KeysagaError('NonceUnproven', message, { field });
+  const unproven = (field: string, message: string) =>
+    new KeysagaError('NonceUnproven', message, { field });
   if (proof === undefined) throw unproven('nonceProof', 'the preimage of the nonce is missing');
   if (proof.account !== base58.encode(account)) {
     throw unproven('nonceProof.account', 'the proof is about another nonce account');

@@ -25,7 +25,11 @@ function strictPoint(bytes: Uint8Array) {
 export const isPublicKey = (bytes: Uint8Array): boolean =>
   bytes.length === 32 && strictPoint(bytes) !== undefined;
 
-export function verifyStrict(signature: Uint8Array, message: Uint8Array, publicKey: Uint8Array): boolean {
+export function verifyStrict(
+  signature: Uint8Array,
+  message: Uint8Array,
+  publicKey: Uint8Array,
+): boolean {
   if (signature.length !== 64 || publicKey.length !== 32) return false;
   const a = strictPoint(publicKey);
   const r = strictPoint(signature.subarray(0, 32));

@@ -25,5 +25,7 @@ export function chooseUnitPrice(recent: readonly bigint[], feeCap: bigint): bigi
   // The upper quartile: most of the last blocks' transactions got in for less.
   const going = sorted[Math.floor((sorted.length * 3) / 4)] ?? 0n;
   const affordable = ((feeCap - lamportsPerSignature) * 1_000_000n) / BigInt(transferUnits);
-  return [going, affordable, maxUnitPrice].reduce((least, price) => (price < least ? price : least));
+  return [going, affordable, maxUnitPrice].reduce((least, price) =>
+    price < least ? price : least,
+  );
 }

@@ -21,7 +21,12 @@ export const maxU64 = (1n << 64n) - 1n;
 /** What an instruction means; `other`: not one of ours, or not in its one shape. */
 export type Meaning =
   | { readonly kind: 'advance-nonce'; readonly account: Uint8Array; readonly authority: Uint8Array }
-  | { readonly kind: 'transfer'; readonly from: Uint8Array; readonly to: Uint8Array; readonly lamports: bigint }
+  | {
+      readonly kind: 'transfer';
+      readonly from: Uint8Array;
+      readonly to: Uint8Array;
+      readonly lamports: bigint;
+    }
   | { readonly kind: 'unit-limit'; readonly units: number }
   /** In millionths of a lamport per compute unit. */
   | { readonly kind: 'unit-price'; readonly microLamports: bigint }

@@ -27,7 +27,9 @@ export async function leaseNonce(
 ): Promise<LeasedNonce> {
   const { anchor } = intent;
   if (anchor !== undefined && anchor.kind !== 'solana-nonce') {
-    throw new KeysagaError('InvalidInput', 'the anchor belongs to another chain', { field: 'anchor' });
+    throw new KeysagaError('InvalidInput', 'the anchor belongs to another chain', {
+      field: 'anchor',
+    });
   }
   const candidates = (await pool.proven(intent.walletId)).flatMap(({ account, value, preimage }) =>
     value === null || preimage === null
@@ -41,16 +43,25 @@ export async function leaseNonce(
   });
   const held = leaser.held.filter(({ resource }) => resource.startsWith(`solana:${network}:`));
   if (held.length > 0) {
-    const found = candidates.find(({ resource }) => held.some((lease) => lease.resource === resource));
-    if (found === undefined) throw moved('the nonce that this transfer holds has moved on', 'lease');
-    if (anchor !== undefined && (found.account !== anchor.account || found.value !== anchor.value)) {
+    const found = candidates.find(({ resource }) =>
+      held.some((lease) => lease.resource === resource),
+    );
+    if (found === undefined)
+      throw moved('the nonce that this transfer holds has moved on', 'lease');
+    if (
+      anchor !== undefined &&
+      (found.account !== anchor.account || found.value !== anchor.value)
+    ) {
       throw moved('the transfer holds another nonce than its anchor', 'anchor');
     }
     return leased(found);
   }
   if (anchor !== undefined) {
-    const found = candidates.find(({ account, value }) => account === anchor.account && value === anchor.value);
-    if (found === undefined) throw moved("the anchor is no proven nonce of the wallet, or has moved on", 'anchor');
+    const found = candidates.find(
+      ({ account, value }) => account === anchor.account && value === anchor.value,
+    );
+    if (found === undefined)
+      throw moved('the anchor is no proven nonce of the wallet, or has moved on', 'anchor');
     if (await leaser.tryTake(found.resource, leased(found).lease.detail)) return leased(found);
     throw unavailable(intent.walletId, 1);
   }
@@ -59,7 +70,8 @@ export async function leaseNonce(
   for (let i = 0; i < candidates.length; i++) {
     const candidate = candidates[(start + i) % candidates.length];
     if (candidate === undefined) continue;
-    if (await leaser.tryTake(candidate.resource, leased(candidate).lease.detail)) return leased(candidate);
+    if (await leaser.tryTake(candidate.resource, leased(candidate).lease.detail))
+      return leased(candidate);
   }
   throw unavailable(intent.walletId, candidates.length);
 }

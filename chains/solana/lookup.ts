@@ -18,14 +18,21 @@ export type LookupContext = {
 };
 
 /** The account's value at `finalized`; null: no such account. */
-async function nonceNow(rpc: SolanaRpc, account: string): Promise<{ value: string | null; slot: number }> {
+async function nonceNow(
+  rpc: SolanaRpc,
+  account: string,
+): Promise<{ value: string | null; slot: number }> {
   const { accounts, slot } = await rpc.accounts([base58.decode(account)], 'finalized');
   const nonce = accounts[0] && parseNonceAccount(accounts[0].data);
   return { value: nonce === undefined ? null : bytesToHex(nonce.value), slot };
 }
 
 /** @throws KeysagaError `ChainUnavailable`. */
-export async function lookup(context: LookupContext, id: string, nonce: Consumed): Promise<TransactionStatus> {
+export async function lookup(
+  context: LookupContext,
+  id: string,
+  nonce: Consumed,
+): Promise<TransactionStatus> {
   const first = await context.rpc.status(id);
   if (first.status !== undefined) return known(context, nonce, first.slot, first.status);
 
@@ -60,7 +67,8 @@ async function known(
   }
   const reason = `the runtime refused it: ${status.error}`;
   if (!final) return { status: 'failed', reason, final: false };
-  if ((await nonceNow(rpc, nonce.account)).value !== nonce.value) return { status: 'failed', reason, final: true };
+  if ((await nonceNow(rpc, nonce.account)).value !== nonce.value)
+    return { status: 'failed', reason, final: true };
   // A failed transaction advances its nonce; a node that shows otherwise is late. A local runtime does not advance it,
   // so there the account is taken out of use.
   if (!rpc.network.ephemeral) return { status: 'failed', reason, final: false };

@@ -59,7 +59,8 @@ class Reader {
     let value = 0;
     for (let i = 0; i < 3; i++) {
       const byte = this.byte(field);
-      if (i > 0 && byte === 0) throw malformed(field, `the length of ${field} is not in its shortest form`);
+      if (i > 0 && byte === 0)
+        throw malformed(field, `the length of ${field} is not in its shortest form`);
       value |= (byte & 0x7f) << (7 * i);
       if ((byte & 0x80) === 0) {
         if (value > 0xffff) break;
@@ -72,7 +73,8 @@ class Reader {
 
 /** @throws KeysagaError `TransactionMalformed`; `field` says where. */
 export function parseMessage(bytes: Uint8Array): Message {
-  if (bytes.length > maxMessageBytes) throw malformed('bytes', 'the message is too long for a packet');
+  if (bytes.length > maxMessageBytes)
+    throw malformed('bytes', 'the message is too long for a packet');
   const reader = new Reader(bytes);
   const signers = reader.byte('header');
   if ((signers & 0x80) !== 0) {
@@ -94,14 +96,17 @@ export function parseMessage(bytes: Uint8Array): Message {
   const recentBlockhash = reader.take(keyBytes, 'recentBlockhash');
   const key = (index: number, field: string): Uint8Array => {
     const found = keys[index];
-    if (found === undefined) throw malformed(field, 'an instruction names an account that is not listed');
+    if (found === undefined)
+      throw malformed(field, 'an instruction names an account that is not listed');
     return found;
   };
   const instructions: ParsedInstruction[] = [];
   for (let left = reader.length('instructions'), i = 0; left > 0; left--, i++) {
     const field = `instructions[${i}]`;
     const program = key(reader.byte(field), field);
-    const accounts = [...reader.take(reader.length(field), field)].map((index) => key(index, field));
+    const accounts = [...reader.take(reader.length(field), field)].map((index) =>
+      key(index, field),
+    );
     instructions.push({ program, accounts, data: reader.take(reader.length(field), field) });
   }
   if (reader.left > 0) throw malformed('bytes', `${reader.left} bytes follow the message`);

@@ -9,6 +9,7 @@ import { base58 } from '@scure/base';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { NonceAccount, NonceAccounts } from '../../core/ports/nonce-accounts.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { lamportsPerSignature } from './codec.ts';
 import { nonceAccountBytes, nonceSeed, parseNonceAccount } from './durable-nonce.ts';
 import { systemProgram } from './instructions.ts';
 import { sameBytes } from './message.ts';
@@ -74,11 +75,16 @@ export class NoncePool {
     for (const [i, record] of records.entries()) await this.#take(record, accounts[i], slot);
   }
 
-  async #take(record: NonceAccount, found: AccountReading | undefined, slot: number): Promise<void> {
+  async #take(
+    record: NonceAccount,
+    found: AccountReading | undefined,
+    slot: number,
+  ): Promise<void> {
     const { accounts, clock, logger, rpc } = this.#o;
     const { network, account } = record;
     const at = clock.now();
-    const nonce = found && sameBytes(found.owner, systemProgram) ? parseNonceAccount(found.data) : undefined;
+    const nonce =
+      found && sameBytes(found.owner, systemProgram) ? parseNonceAccount(found.data) : undefined;
     if (found === undefined || (nonce === undefined && found.data.length === 0)) {
       if (record.value === null) return;
       // A restarted local runtime forgot the account; making it again could repeat a value that was used before.
@@ -86,7 +92,10 @@ export class NoncePool {
       return accounts.lost(network, account, at);
     }
     if (nonce === undefined || base58.encode(nonce.authority) !== record.authority) {
-      logger.warn({ network, account, walletId: record.walletId }, "the wallet does not rule the nonce account: it is not used any more");
+      logger.warn(
+        { network, account, walletId: record.walletId },
+        'the wallet does not rule the nonce account: it is not used any more',
+      );
       return accounts.retire(network, account, at);
     }
     const value = bytesToHex(nonce.value);
@@ -94,9 +103,18 @@ export class NoncePool {
     const preimage = unchanged ? record.preimage : await findPreimage(rpc, record, value);
     if (preimage === undefined || preimage === null) {
       if (record.state !== 'unproven' || record.value !== value) {
-        logger.warn({ network, account, walletId: record.walletId }, 'no preimage of the nonce was found: it is not lent');
+        logger.warn(
+          { network, account, walletId: record.walletId },
+          'no preimage of the nonce was found: it is not lent',
+        );
       }
-      await accounts.record(network, account, { state: 'unproven', value, preimage: null, slot, at });
+      await accounts.record(network, account, {
+        state: 'unproven',
+        value,
+        preimage: null,
+        slot,
+        at,
+      });
     } else if (!unchanged || record.state !== 'proven') {
       await accounts.record(network, account, { state: 'proven', value, preimage, slot, at });
     }
@@ -113,10 +131,14 @@ export class NoncePool {
       const ready = await this.proven(wallet.walletId);
       if (ready.length >= this.#o.size) return;
       if (this.#o.clock.now() > deadline) {
-        throw new KeysagaError('ChainUnavailable', `${ready.length} of ${this.#o.size} nonce accounts are final so far`, {
-          method: 'provision',
-          walletId: wallet.walletId,
-        });
+        throw new KeysagaError(
+          'ChainUnavailable',
+          `${ready.length} of ${this.#o.size} nonce accounts are final so far`,
+          {
+            method: 'provision',
+            walletId: wallet.walletId,
+          },
+        );
       }
       await this.topUp(wallet);
       await sleep(pollMs);
@@ -130,15 +152,21 @@ export class NoncePool {
     const now = clock.now();
     const counted = all.filter(
       ({ state, changedAt }) =>
-        state === 'proven' || state === 'pending' || (state === 'unproven' && now - changedAt < unprovenGraceMs),
+        state === 'proven' ||
+        state === 'pending' ||
+        (state === 'unproven' && now - changedAt < unprovenGraceMs),
     );
     const unproven = all.filter(({ state }) => state === 'unproven').length;
     if (counted.length < size && unproven > 2 * size) {
       // Something is wrong with the node, and each replacement costs the sponsor rent.
-      throw new KeysagaError('ChainUnavailable', `${unproven} nonce accounts are without proof; no more are made`, {
-        method: 'provision',
-        walletId: wallet.walletId,
-      });
+      throw new KeysagaError(
+        'ChainUnavailable',
+        `${unproven} nonce accounts are without proof; no more are made`,
+        {
+          method: 'provision',
+          walletId: wallet.walletId,
+        },
+      );
     }
     if (counted.length >= size && !counted.some(({ state }) => state === 'pending')) return;
     const sponsor = this.#sponsor();
@@ -147,13 +175,17 @@ export class NoncePool {
       await accounts.add({
         network: this.#network.id,
         walletId: wallet.walletId,
-        account: base58.encode(sponsor.nonceAccount(nonceSeed(this.#network.id, wallet.walletId, index))),
+        account: base58.encode(
+          sponsor.nonceAccount(nonceSeed(this.#network.id, wallet.walletId, index)),
+        ),
         authority: wallet.address,
         index,
         at: now,
       });
     }
-    const pending = (await accounts.list(this.#network.id, wallet.walletId)).filter(({ state }) => state === 'pending');
+    const pending = (await accounts.list(this.#network.id, wallet.walletId)).filter(
+      ({ state }) => state === 'pending',
+    );
     await this.#create(sponsor, pending);
   }
 
@@ -162,13 +194,14 @@ export class NoncePool {
     const { accounts, rpc, clock } = this.#o;
     if (pending.length === 0) return;
     const keys = pending.map(({ account }) => base58.decode(account));
-    const [{ accounts: found }, rent, { blockhash }] = await Promise.all([
+    const [{ accounts: found }, rent, reserve, { blockhash }] = await Promise.all([
       rpc.accounts([...keys, sponsor.address], 'confirmed'),
       rpc.minimumBalance(nonceAccountBytes),
+      rpc.minimumBalance(0),
       rpc.latestBlockhash(),
     ]);
     const purse = found[keys.length]?.lamports ?? 0n;
-    let spent = 0n;
+    let spent = reserve;
     for (const [i, record] of pending.entries()) {
       const there = found[i];
       if (there !== undefined && there.data.length > 0) continue; // on its way to being final
@@ -178,16 +211,22 @@ export class NoncePool {
         await accounts.retire(record.network, record.account, clock.now());
         continue;
       }
-      const again = (this.#sent.get(record.account) ?? Number.NEGATIVE_INFINITY) + resendAfterMs[this.#network.ephemeral ? 'ephemeral' : 'real'];
+      const again =
+        (this.#sent.get(record.account) ?? Number.NEGATIVE_INFINITY) +
+        resendAfterMs[this.#network.ephemeral ? 'ephemeral' : 'real'];
       if (clock.now() < again) continue;
       const missing = rent - (there?.lamports ?? 0n);
-      spent += (missing > 0n ? missing : 0n) + 5000n;
+      spent += (missing > 0n ? missing : 0n) + lamportsPerSignature;
       if (spent > purse) {
-        throw new KeysagaError('InsufficientFunds', 'the sponsor cannot pay for the nonce accounts', {
-          field: 'sponsor',
-          address: base58.encode(sponsor.address),
-          lamports: purse.toString(),
-        });
+        throw new KeysagaError(
+          'InsufficientFunds',
+          'the sponsor cannot pay for the nonce accounts',
+          {
+            field: 'sponsor',
+            address: base58.encode(sponsor.address),
+            lamports: purse.toString(),
+          },
+        );
       }
       const { bytes } = sponsor.createNonceAccount({
         seed,
@@ -202,16 +241,23 @@ export class NoncePool {
       // Another coordinator may have been faster; the next reading tells. Anything else shows as a time-out there.
       if (!answer.ok) {
         this.#sent.delete(record.account);
-        this.#o.logger.warn({ network: record.network, account: record.account, reason: answer.reason }, 'a nonce account was not made');
+        this.#o.logger.warn(
+          { network: record.network, account: record.account, reason: answer.reason },
+          'a nonce account was not made',
+        );
       }
     }
   }
 
   #sponsor(): Sponsor {
     if (this.#o.sponsor === null) {
-      throw new KeysagaError('InvalidInput', 'the wallet lacks nonce accounts and there is no sponsor key to pay for them', {
-        field: 'sponsor',
-      });
+      throw new KeysagaError(
+        'InvalidInput',
+        'the wallet lacks nonce accounts and there is no sponsor key to pay for them',
+        {
+          field: 'sponsor',
+        },
+      );
     }
     return this.#o.sponsor();
   }
@@ -221,13 +267,19 @@ export class NoncePool {
     await this.sync();
     if (this.#o.sponsor === null) return;
     const wallets = new Map(
-      (await this.#o.accounts.list(this.#network.id)).map(({ walletId, authority }) => [walletId, authority]),
+      (await this.#o.accounts.list(this.#network.id)).map(({ walletId, authority }) => [
+        walletId,
+        authority,
+      ]),
     );
     for (const [walletId, address] of wallets) {
       try {
         await this.topUp({ walletId, address });
       } catch (error) {
-        this.#o.logger.warn({ walletId, error: error instanceof Error ? error.message : String(error) }, 'the nonce pool was not refilled');
+        this.#o.logger.warn(
+          { walletId, error: error instanceof Error ? error.message : String(error) },
+          'the nonce pool was not refilled',
+        );
       }
     }
   }

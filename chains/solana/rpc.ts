@@ -37,10 +37,19 @@ export type SendAnswer = { readonly ok: true } | { readonly ok: false; readonly 
 
 const unavailable = (method: string, reason: string, retryable = true) =>
   // Without the original error as cause: it may hold the node's address, also in nested causes.
-  new KeysagaError('ChainUnavailable', `the Solana node did not answer ${method}: ${reason}`, { method, reason }, { retryable });
+  new KeysagaError(
+    'ChainUnavailable',
+    `the Solana node did not answer ${method}: ${reason}`,
+    { method, reason },
+    { retryable },
+  );
 
 /** One printable line. */
-const line = (text: string): string => text.replace(/[^\x20-\x7e]+/g, ' ').trim().slice(0, 300);
+const line = (text: string): string =>
+  text
+    .replace(/[^\x20-\x7e]+/g, ' ')
+    .trim()
+    .slice(0, 300);
 
 /** The JSON-RPC codes by which a node says that it cannot answer now: unhealthy, behind, or without that slot yet. */
 const notNow = new Set([-32004, -32005, -32014, -32016]);
@@ -55,7 +64,9 @@ export class SolanaRpc {
   /** @throws KeysagaError `InvalidInput` (`rpcUrl`). */
   constructor({ network, url, timeoutMs = 10_000, retries = 3 }: SolanaRpcOptions) {
     if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
-      throw new KeysagaError('InvalidInput', 'the node address is not an http(s) URL', { field: 'rpcUrl' });
+      throw new KeysagaError('InvalidInput', 'the node address is not an http(s) URL', {
+        field: 'rpcUrl',
+      });
     }
     this.network = network;
     this.#url = url;
@@ -64,7 +75,11 @@ export class SolanaRpc {
       commitment: 'confirmed',
       disableRetryOnRateLimit: true,
       // The answer's body is read under the same limit.
-      fetch: (input, init) => fetch(input as string, { ...(init as RequestInit), signal: AbortSignal.timeout(timeoutMs) }) as never,
+      fetch: (input, init) =>
+        fetch(input as string, {
+          ...(init as RequestInit),
+          signal: AbortSignal.timeout(timeoutMs),
+        }) as never,
     });
   }
 
@@ -108,7 +123,9 @@ export class SolanaRpc {
       // 100 accounts are a request's limit.
       for (let i = 0; i < keys.length; i += 100) {
         const page = keys.slice(i, i + 100).map((key) => new PublicKey(key));
-        const { context, value } = await this.#connection.getMultipleAccountsInfoAndContext(page, { commitment });
+        const { context, value } = await this.#connection.getMultipleAccountsInfoAndContext(page, {
+          commitment,
+        });
         slots.push(context.slot);
         for (const account of value) {
           accounts.push(
@@ -134,7 +151,9 @@ export class SolanaRpc {
   /** `slot`: how far the answering node is. */
   status(id: string): Promise<{ slot: number; status: SignatureStatus | undefined }> {
     return this.#checkedRead('getSignatureStatuses', async () => {
-      const { context, value } = await this.#connection.getSignatureStatuses([id], { searchTransactionHistory: true });
+      const { context, value } = await this.#connection.getSignatureStatuses([id], {
+        searchTransactionHistory: true,
+      });
       const [found] = value;
       if (found === null || found === undefined) return { slot: context.slot, status: undefined };
       return {
@@ -142,7 +161,8 @@ export class SolanaRpc {
         status: {
           slot: found.slot,
           // Nodes leave it out for transactions that are rooted since long.
-          commitment: found.confirmationStatus ?? (found.confirmations === null ? 'finalized' : 'processed'),
+          commitment:
+            found.confirmationStatus ?? (found.confirmations === null ? 'finalized' : 'processed'),
           error: found.err === null ? null : line(JSON.stringify(found.err)),
         },
       };
@@ -150,23 +170,31 @@ export class SolanaRpc {
   }
 
   /** The newest transactions that name the account, newest first; empty where the node keeps no such index. */
-  async signaturesFor(key: Uint8Array, limit: number): Promise<readonly { id: string; slot: number }[]> {
+  async signaturesFor(
+    key: Uint8Array,
+    limit: number,
+  ): Promise<readonly { id: string; slot: number }[]> {
     const found = await this.#checkedRead('getSignaturesForAddress', () =>
       this.#ifAnswered(() =>
         this.#connection.getSignaturesForAddress(new PublicKey(key), { limit }, 'finalized'),
       ),
     );
-    return (found ?? [])
-      // Not in any block: surfpool 1.5.0 lists what it dropped for a wrong blockhash, under an all-zero signature.
-      .filter(({ err }) => err !== 'BlockhashNotFound')
-      .map(({ signature, slot }) => ({ id: signature, slot }));
+    return (
+      (found ?? [])
+        // Not in any block: surfpool 1.5.0 lists what it dropped for a wrong blockhash, under an all-zero signature.
+        .filter(({ err }) => err !== 'BlockhashNotFound')
+        .map(({ signature, slot }) => ({ id: signature, slot }))
+    );
   }
 
   /** The blockhash field (base58) of a transaction; undefined when the node does not have it. */
   async blockhashOf(id: string): Promise<string | undefined> {
     const found = await this.#checkedRead('getTransaction', () =>
       this.#ifAnswered(() =>
-        this.#connection.getTransaction(id, { commitment: 'finalized', maxSupportedTransactionVersion: 0 }),
+        this.#connection.getTransaction(id, {
+          commitment: 'finalized',
+          maxSupportedTransactionVersion: 0,
+        }),
       ),
     );
     return found?.transaction.message.recentBlockhash;
@@ -202,7 +230,9 @@ export class SolanaRpc {
 
   /** Base58, with the last block height at which it is taken. */
   latestBlockhash(): Promise<{ blockhash: string; lastValidBlockHeight: number }> {
-    return this.#checkedRead('getLatestBlockhash', () => this.#connection.getLatestBlockhash('confirmed'));
+    return this.#checkedRead('getLatestBlockhash', () =>
+      this.#connection.getLatestBlockhash('confirmed'),
+    );
   }
 
   /** What others paid lately for these accounts, in millionths of a lamport per compute unit; empty when unknown. */
@@ -225,7 +255,10 @@ export class SolanaRpc {
     await this.check();
     try {
       // maxRetries stays unset: the node then forwards it until it lands or its nonce is gone.
-      await this.#connection.sendRawTransaction(bytes, { skipPreflight: false, preflightCommitment: 'confirmed' });
+      await this.#connection.sendRawTransaction(bytes, {
+        skipPreflight: false,
+        preflightCommitment: 'confirmed',
+      });
       return { ok: true };
     } catch (error) {
       const answer = refusal(error);
@@ -242,7 +275,10 @@ export class SolanaRpc {
   #read<T>(what: string, call: () => Promise<T>): Promise<T> {
     const policy = retry(
       handleWhen((error) => isKeysagaError(error, 'ChainUnavailable') && error.retryable),
-      { maxAttempts: this.#retries, backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 2000 }) },
+      {
+        maxAttempts: this.#retries,
+        backoff: new ExponentialBackoff({ initialDelay: 100, maxDelay: 2000 }),
+      },
     );
     return policy.execute(async () => {
       try {

@@ -1,7 +1,7 @@
 /** The operator's sponsor key: it pays for nonce accounts and can do nothing with a wallet's money. */
 import { readFileSync } from 'node:fs';
-import { Keypair, PublicKey, SystemProgram, Transaction } from '@solana/web3.js';
 import { base58 } from '@scure/base';
+import { Keypair, PublicKey, SystemProgram, Transaction } from '@solana/web3.js';
 import * as z from 'zod';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { nonceAccountBytes, seededAddress } from './durable-nonce.ts';
@@ -32,7 +32,9 @@ export type Sponsor = {
 export function readSponsor(path: string): Sponsor {
   let keypair: Keypair;
   try {
-    keypair = Keypair.fromSecretKey(Uint8Array.from(KeyFile.parse(JSON.parse(readFileSync(path, 'utf8')))));
+    keypair = Keypair.fromSecretKey(
+      Uint8Array.from(KeyFile.parse(JSON.parse(readFileSync(path, 'utf8')))),
+    );
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code;
     throw new KeysagaError(

@@ -48,7 +48,7 @@ export interface BitcoinOutputsReader {
 export interface BitcoinOutputsWriter extends BitcoinOutputsReader {
   /** Forgets everything above a height. */
   rollBack(height: number): Promise<void>;
-  /** Records a block for the scripts not read so far. Blocks come in ascending order; the same one twice changes nothing. */
+  /** Records block `height` for the scripts that were read up to the block before it, and its spends of known outputs. */
   apply(height: number, block: BitcoinBlock): Promise<void>;
 }
 

@@ -32,13 +32,19 @@ export type NonceAccount = {
   readonly changedAt: number;
 };
 
-export type NonceReading = Pick<NonceAccount, 'state' | 'value' | 'preimage' | 'slot'> & { readonly at: number };
+export type NonceReading = Pick<NonceAccount, 'state' | 'value' | 'preimage' | 'slot'> & {
+  readonly at: number;
+};
 
 export interface NonceAccounts {
   /** Of one wallet, or of all wallets of the network; ordered by wallet and index. */
   list(network: string, walletId?: string): Promise<readonly NonceAccount[]>;
   /** Does nothing when the account is recorded already. */
-  add(account: Pick<NonceAccount, 'network' | 'walletId' | 'account' | 'authority' | 'index'> & { readonly at: number }): Promise<void>;
+  add(
+    account: Pick<NonceAccount, 'network' | 'walletId' | 'account' | 'authority' | 'index'> & {
+      readonly at: number;
+    },
+  ): Promise<void>;
   /** Remembers a blockhash that may become the preimage; the newest 16 are kept. */
   hint(network: string, account: string, blockhash: string): Promise<void>;
   /** Stores a reading unless a newer one stands or the account is retired. False when nothing was stored. */

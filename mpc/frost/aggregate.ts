@@ -26,7 +26,8 @@ type Spoken = {
 
 /**
  * One 64-byte signature a message, each verified under the key the chain sees. Throws `InvalidInput` for
- * parameters that make no sense, `ProtocolFault` for a message that does not decode or a share that does not verify.
+ * parameters that make no sense, `ProtocolFault` for a message that does not decode or a share that does not verify;
+ * without a culprit where the caller's own parameters are not those that the signers had.
  */
 export function aggregate(suite: FrostSuite, params: AggregateParams): Uint8Array[] {
   checkSigners(params);
@@ -116,6 +117,11 @@ function compareSeen(suite: FrostSuite, params: AggregateParams, { shares }: Spo
   const actual = signers.map((signer) => seenHash(base, signer, held(rounds[0]?.get(signer))));
   const differs = (signer: number, i: number) =>
     !equalBytes(held(held(shares.get(signer)).seen[i]), held(actual[i]));
+  // All of them against the caller: it is the caller who has other messages, or another key, than was signed.
+  if (signers.every(differs))
+    throw protocolFault('the shares are of another signing than this', {
+      field: 'signatureShares.seen',
+    });
   signers.forEach((signer, i) => {
     if (differs(signer, i))
       throw protocolFault('the share is for other messages than this signing has', {

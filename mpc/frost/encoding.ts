@@ -5,7 +5,7 @@
  */
 import type { FrostPublic, FrostSecret } from '@noble/curves/abstract/frost.js';
 import type { KeysagaError } from '../../schema/contracts/errors.ts';
-import { concatBytes, domainHash, equalBytes, Reader } from '../bytes.ts';
+import { concatBytes, copy, domainHash, equalBytes, Reader } from '../bytes.ts';
 import { invalidInput, protocolFault } from '../faults.ts';
 import { type FrostSuite, identifierOf, SCALAR_BYTES } from './suite.ts';
 
@@ -70,9 +70,9 @@ export function checkPublicPackage(suite: FrostSuite, value: PublicPackage): voi
 /** The library's form. */
 export const toFrostPublic = (suite: FrostSuite, value: PublicPackage): FrostPublic => ({
   signers: { min: value.threshold, max: value.parties },
-  commitments: value.commitments.map((c) => c.slice()),
+  commitments: value.commitments.map((c) => copy(c)),
   verifyingShares: Object.fromEntries(
-    value.verificationShares.map((share, i) => [identifierOf(suite, i + 1), share.slice()]),
+    value.verificationShares.map((share, i) => [identifierOf(suite, i + 1), copy(share)]),
   ),
 });
 

@@ -1,6 +1,7 @@
 /** Key generation, round 2: check everyone's proof and commitments, send each its share of this party's polynomial. */
 import type { DKG_Round2 } from '@noble/curves/abstract/frost.js';
 import type { KeygenOutput, ProtocolMessage, RoundOutcome } from '../../core/ports/protocol.ts';
+import { copy } from '../bytes.ts';
 import { held, protocolFault } from '../faults.ts';
 import { bodiesOf } from '../inbox.ts';
 import { type KeygenContext, type KeygenState, packagesOf } from './keygen-state.ts';
@@ -20,7 +21,7 @@ export function distribute(
       from,
       decodeKeygenCommitment(suite, { from, to: 0, context: hash }, threshold, body),
     );
-    held(state.bodies).set(from, body.slice());
+    held(state.bodies).set(from, copy(body));
   }
   state.commitments = commitments;
 

@@ -1,6 +1,6 @@
 /** Key generation, round 4: everyone has confirmed the same transcript. Sends nothing. */
 import type { KeygenOutput, ProtocolMessage, RoundOutcome } from '../../core/ports/protocol.ts';
-import { equalBytes } from '../bytes.ts';
+import { copy, equalBytes } from '../bytes.ts';
 import { held, protocolFault } from '../faults.ts';
 import { bodiesOf } from '../inbox.ts';
 import type { KeygenContext, KeygenState } from './keygen-state.ts';
@@ -41,7 +41,7 @@ export function finish(
   return {
     outbox: [],
     output: {
-      share: held(state.share).slice(),
+      share: copy(held(state.share)),
       publicPackage: held(state.publicPackage),
       publicKey: held(state.publicKey),
       transcriptHash,

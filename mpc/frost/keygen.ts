@@ -1,6 +1,6 @@
 /** FROST key generation as a round machine: the DKG of the FROST paper (figure 1), then a confirmation by everyone. */
 import type { KeygenOutput, KeygenParams, RoundMachine } from '../../core/ports/protocol.ts';
-import { domainHash, utf8ToBytes } from '../bytes.ts';
+import { copy, domainHash, utf8ToBytes } from '../bytes.ts';
 import { expectEmpty } from '../inbox.ts';
 import { checkKeygenParams } from '../params.ts';
 import { sequence } from '../sequence.ts';
@@ -28,7 +28,7 @@ export function createKeygen(suite: FrostSuite, params: KeygenParams): RoundMach
     threshold,
     parties,
     members: Array.from({ length: parties }, (_, i) => i + 1),
-    sessionId: params.sessionId.slice(),
+    sessionId: copy(params.sessionId),
     hash: domainHash(
       'keysaga/frost/keygen/v1',
       utf8ToBytes(version),

@@ -8,7 +8,7 @@ import type {
   SignOutput,
   SignParams,
 } from '../../core/ports/protocol.ts';
-import { equalBytes } from '../bytes.ts';
+import { copy, equalBytes } from '../bytes.ts';
 import { boundRandom } from '../draws.ts';
 import { held, invalidInput, protocolFault } from '../faults.ts';
 import { bodiesOf, expectEmpty } from '../inbox.ts';
@@ -60,10 +60,10 @@ export function createSign(suite: FrostSuite, given: SignParams): RoundMachine<S
     index: given.index,
     threshold: given.threshold,
     parties: given.parties,
-    sessionId: given.sessionId.slice(),
-    publicPackage: given.publicPackage.slice(),
+    sessionId: copy(given.sessionId),
+    publicPackage: copy(given.publicPackage),
     signers: [...given.signers],
-    messages: given.messages.map((message) => message.slice()),
+    messages: given.messages.map(copy),
   };
   const pub = toFrostPublic(suite, decodePublicPackage(suite, params.publicPackage, params));
   const base = signingBase(suite, params);

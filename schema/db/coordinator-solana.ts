@@ -38,7 +38,10 @@ export const solanaNonceAccounts = pgTable(
     primaryKey({ columns: [t.network, t.account] }),
     uniqueIndex('solana_nonce_accounts_index').on(t.network, t.walletId, t.index),
     index('solana_nonce_accounts_wallet').on(t.network, t.walletId),
-    check('solana_nonce_accounts_state', sql`${t.state} in ('pending', 'proven', 'unproven', 'retired')`),
+    check(
+      'solana_nonce_accounts_state',
+      sql`${t.state} in ('pending', 'proven', 'unproven', 'retired')`,
+    ),
     // What is lent is proven: a row cannot say so without both halves of the proof.
     check(
       'solana_nonce_accounts_proof',

@@ -17,8 +17,16 @@ const refusal = (work: () => unknown): KeysagaError => {
 describe('chains by CAIP-2 id', () => {
   it('chooses the strategy by namespace and keeps the network', () => {
     const codecs = codecsFor([regtest, solanaLocal.id]);
-    expect(codecs.get(regtest)).toMatchObject({ family: 'bitcoin', network: regtest, scheme: 'bip340' });
-    expect(codecs.get(solanaLocal.id)).toMatchObject({ family: 'solana', curve: 'ed25519', scheme: 'eddsa' });
+    expect(codecs.get(regtest)).toMatchObject({
+      family: 'bitcoin',
+      network: regtest,
+      scheme: 'bip340',
+    });
+    expect(codecs.get(solanaLocal.id)).toMatchObject({
+      family: 'solana',
+      curve: 'ed25519',
+      scheme: 'eddsa',
+    });
     expect(codecs.list().map(({ network }) => network)).toEqual([regtest, solanaLocal.id]);
   });
 

@@ -115,6 +115,16 @@ describe('one word about a ceremony', () => {
   });
 });
 
+describe('states put together from rows, in whatever combination', () => {
+  it('still hold to the word', () => {
+    const sworn: KeyShare = { ...shareAfter(begin), word: 'never' };
+    refusal(() => certify(sworn), 'StateConflict');
+    refusal(() => activate(sworn), 'StateConflict');
+    refusal(() => begin({ ...shareAfter(), word: 'never' }), 'StateConflict');
+    refusal(() => swearNever({ ...active(), word: 'none' }), 'StateConflict');
+  });
+});
+
 describe('lock', () => {
   it('is shared, ends by itself, and keeps the share from being revoked or destroyed', () => {
     const held = shareAfter(

@@ -99,6 +99,11 @@ describe('prepare answers', () => {
     expect(new Set(ids).size).toBe(7);
   });
   it.each([
+    [
+      'one more than the signers',
+      [...answers(), prepareAnswer('delta' as PartyId, request, {}, seed(98))],
+      'prepared',
+    ],
     ['a signer missing', answers().slice(1), 'prepared'],
     [
       'a signer twice',
@@ -190,6 +195,7 @@ describe('signers', () => {
       [BETA, ALPHA],
       [ALPHA, ALPHA],
       [ALPHA, 'delta' as PartyId],
+      ['delta' as PartyId, ALPHA],
     ])
       refusal(() => check(bad), 'InvalidInput', 'signers');
   });
@@ -307,6 +313,11 @@ describe('envelopes', () => {
   it('convict a sender only by two signed contradictions', () => {
     const list = [...inbox(), envelope(BETA, '*', { body: 'ffff' })];
     expect(refusedEnvelopes(list, 'inbox')).toMatchObject({ party: 'beta', culprit: 'beta' });
+  });
+  it('are taken from the signers of this session only, though others are pinned', () => {
+    const two = { signers: [ALPHA, BETA] };
+    believe(inbox().slice(0, 2), two);
+    refusedEnvelopes(inbox(), 'from', two);
   });
   it('need a pinned key', () => {
     refusedEnvelopes(inbox(), 'from', { identityKeys: new Map() });

@@ -4,7 +4,7 @@ import { type BitcoinOptions, createBitcoin } from '../../../chains/bitcoin/bloc
 import { createBitcoinCodec } from '../../../chains/bitcoin/codec.ts';
 import { encodePsbt, type PsbtInput, type PsbtOutput } from '../../../chains/bitcoin/psbt.ts';
 import { virtualSize } from '../../../chains/bitcoin/script.ts';
-import type { LeaseRequest, Leaser } from '../../../core/ports/blockchain.ts';
+import type { BuildResult, Leaser, LeaseRequest } from '../../../core/ports/blockchain.ts';
 import { isKeysagaError } from '../../../schema/contracts/errors.ts';
 import { TransferIntent } from '../../../schema/contracts/intent.ts';
 import type { UnsignedTransaction } from '../../../schema/contracts/transaction.ts';
@@ -13,30 +13,35 @@ import { hex, MAINNET, REGTEST, randomTxid, testKey, unsignedOf } from './suppor
 
 const codec = createBitcoinCodec(REGTEST);
 let rig: Rig;
+let database: Awaited<ReturnType<Rig['database']>>;
 let options: BitcoinOptions;
 let chain: ReturnType<typeof createBitcoin>;
 beforeAll(async () => {
   rig = await startRig();
-  options = { network: REGTEST, rpcUrl: rig.rpcUrl, outputs: (await rig.database()).outputs };
+  database = await rig.database();
+  options = { network: REGTEST, rpcUrl: rig.rpcUrl, outputs: database.outputs };
   chain = createBitcoin(options);
 });
 afterAll(() => rig?.stop());
 
-/** Leases of one owner in a book that all share, as the ledger keeps them. */
-function leaser(
-  book: Map<string, string>,
-  owner: string,
-  held: readonly LeaseRequest[] = [],
-): Leaser {
-  return {
-    held,
-    tryTake: async (resource) => {
-      if ((book.get(resource) ?? owner) !== owner) return false;
-      book.set(resource, owner);
-      return true;
-    },
-  };
-}
+/** Builds as the ledger has it done: in one transaction, with the real leases of one owner. */
+const leasing = (from: Wallet, owner: string, use: (leaser: Leaser) => Promise<BuildResult>) =>
+  database.work.transaction(async ({ leases }) =>
+    use({
+      held: (await leases.lockByOwner(`${from.descriptor.walletId}/${owner}`)).filter(
+        ({ state }) => state === 'held',
+      ),
+      tryTake: (resource, detail) =>
+        leases.tryTake(`${from.descriptor.walletId}/${owner}`, from.descriptor.walletId, REGTEST, {
+          resource,
+          detail,
+        }),
+    }),
+  );
+const release = (from: Wallet, owner = 'one') =>
+  database.work.transaction(({ leases }) =>
+    leases.setState(`${from.descriptor.walletId}/${owner}`, 'released'),
+  );
 
 let count = 0;
 /** A wallet with one confirmed output per amount. */
@@ -45,12 +50,11 @@ async function wallet(...amounts: bigint[]) {
   const address = codec.address(key.publicKey);
   const descriptorOf = descriptor(key, address, `wallet-${count++}`);
   await chain.provision(descriptorOf);
-  const book = new Map<string, string>();
   for (const amount of amounts) await rig.pay(address, amount);
   if (amounts.length > 0) await rig.mine(1);
   const sign = (unsigned: UnsignedTransaction) =>
     codec.attach(unsigned, key.publicKey, codec.messages(unsigned, key.publicKey).map(key.sign));
-  return { key, address, descriptor: descriptorOf, book, sign };
+  return { key, address, descriptor: descriptorOf, sign };
 }
 type Wallet = Awaited<ReturnType<typeof wallet>>;
 
@@ -69,12 +73,8 @@ const intentOf = (from: Wallet, change: Partial<TransferIntent> = {}): TransferI
     expiresAt: '2026-01-02T00:00:00.000Z',
     ...change,
   });
-const build = (
-  from: Wallet,
-  change: Partial<TransferIntent> = {},
-  owner = 'one',
-  held: readonly LeaseRequest[] = [],
-) => chain.build(intentOf(from, change), from.descriptor, leaser(from.book, owner, held));
+const build = (from: Wallet, change: Partial<TransferIntent> = {}, owner = 'one') =>
+  leasing(from, owner, (leaser) => chain.build(intentOf(from, change), from.descriptor, leaser));
 const failure = async (work: Promise<unknown>) => {
   try {
     await work;
@@ -130,7 +130,7 @@ describe('a transfer', () => {
   it('is built the same again from the same state', async () => {
     const from = await wallet(50_000n, 30_000n);
     const one = await build(from);
-    from.book.clear();
+    await release(from);
     expect(await build(from)).toEqual(one);
   });
 
@@ -171,11 +171,11 @@ describe('a transfer', () => {
   it('uses exactly what it holds when it is built again', async () => {
     const from = await wallet(60_000n, 25_000n);
     const one = await build(from, { amount: '30000' }, 'one');
-    const again = await build(from, { amount: '30000' }, 'one', one.leases);
+    const again = await build(from, { amount: '30000' });
     expect(again).toEqual(one);
     const [lease] = one.leases;
     expect(lease?.detail.amount).toBe('60000');
-    expect((await failure(build(from, { amount: '70000' }, 'one', one.leases))).code).toBe(
+    expect((await failure(build(from, { amount: '70000' }))).code).toBe(
       'InsufficientFunds',
     );
   });
@@ -185,7 +185,7 @@ describe('a transfer', () => {
     const { leases } = await build(from, { amount: '65000' }, 'probe');
     const { txid, vout } = leases[0]?.detail ?? {};
     const anchor = { kind: 'bitcoin-outpoint', txid: txid ?? '', vout: vout ?? '' } as const;
-    from.book.clear();
+    await release(from);
     const built = await build(from, { anchor, amount: '1000' });
     expect(codec.decode(built.unsigned, from.key.publicKey).conflictKeys).toEqual([
       `bitcoin:${txid}:${vout}`,

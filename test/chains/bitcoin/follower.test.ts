@@ -197,6 +197,41 @@ describe('the follower', () => {
     expect((await database.rows()).outputs).toHaveLength(2);
   });
 
+  it('misses nothing of a script that is watched while it reads', async () => {
+    const [a, late] = [wallet(), wallet()];
+    const from = (await height()) + 1;
+    for (let i = 0; i < 4; i++) {
+      await rig.pay(late.address, 70_000n);
+      await rig.mine(1);
+    }
+    const real = rig.node();
+    let reads = 0;
+    const { database, follower } = await followed([a], from, {
+      ...real,
+      async block(hash, options) {
+        if (++reads === 3) {
+          await database.outputs.watch({
+            script: late.script,
+            walletId: 'w1',
+            fromHeight: from + 1,
+          });
+        }
+        return real.block(hash, options);
+      },
+    });
+    await follower.syncOnce();
+    expect(await database.outputs.unspent(late.script)).toHaveLength(3);
+    // Read for both again from where the late one was born, or only for it: the rows are the same.
+    const again = await followed([a], from);
+    await again.database.outputs.watch({
+      script: late.script,
+      walletId: 'w1',
+      fromHeight: from + 1,
+    });
+    await again.follower.syncOnce();
+    expect(await database.rows(from)).toEqual(await again.database.rows(from));
+  });
+
   it('resumes where a failure in mid-batch left it', async () => {
     const a = wallet();
     const from = (await height()) + 1;

@@ -3,8 +3,6 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { asc } from 'drizzle-orm';
-import { drizzle } from 'drizzle-orm/postgres-js';
-import postgres from 'postgres';
 import { bitcoinNetwork } from '../../../chains/bitcoin/networks.ts';
 import { type BitcoinNode, createNode } from '../../../chains/bitcoin/node.ts';
 import { createRpc } from '../../../chains/bitcoin/rpc.ts';
@@ -18,7 +16,12 @@ import {
   bitcoinScripts,
 } from '../../../schema/db/coordinator-bitcoin.ts';
 import { createBitcoinOutputs } from '../../../storage/bitcoin-outputs.ts';
-import { migrateDatabase } from '../../../storage/migrate.ts';
+import {
+  type CoordinatorDatabase,
+  createUnitOfWork,
+  migrateCoordinatorDatabase,
+  openCoordinatorDatabase,
+} from '../../../storage/coordinator/index.ts';
 import { hex, REGTEST, type TestKey } from './support.ts';
 
 export type Rig = Awaited<ReturnType<typeof startRig>>;
@@ -31,7 +34,7 @@ export async function startRig() {
     mining: { mode: 'off', blockIntervalMs: 1_000, settleBlocks: 0 },
   });
   const rpc = bitcoinRpc(stack.bitcoin.rpcUrl);
-  const open: postgres.Sql[] = [];
+  const open: CoordinatorDatabase[] = [];
   let names = 0;
   return {
     stack,
@@ -50,23 +53,16 @@ export async function startRig() {
     /** A fresh migrated database. */
     async database() {
       const url = await stack.postgres.createDatabase(`bitcoin_${names++}`);
-      const sql = postgres(url, { max: 6, onnotice: () => {} });
-      open.push(sql);
-      await migrateDatabase(sql, 'coordinator');
-      const db = drizzle(sql);
-      if ((await sql`select to_regclass('bitcoin_scripts') as t`)[0]?.t === null) {
-        // TEMPORARY
-        const kit = await import('drizzle-kit/api');
-        const tables = await import('../../../schema/db/coordinator-bitcoin.ts');
-        for (const statement of await kit.generateMigration(
-          kit.generateDrizzleJson({}),
-          kit.generateDrizzleJson(tables),
-        ))
-          await sql.unsafe(statement);
-      } // END
+      await migrateCoordinatorDatabase(url);
+      const database = openCoordinatorDatabase(url, { max: 6 });
+      // The adapter's pool is not the ledger's: a build holds a connection of the one while it waits for the other.
+      const ledger = openCoordinatorDatabase(url, { max: 6 });
+      open.push(database, ledger);
+      const { db } = database;
       return {
         url,
         outputs: createBitcoinOutputs(db, REGTEST),
+        work: createUnitOfWork(ledger, { now: () => Date.now() }),
         /** All rows in a fixed order; blocks from a height on. */
         async rows(fromHeight = 0) {
           const blocks = await db.select().from(bitcoinBlocks).orderBy(asc(bitcoinBlocks.height));
@@ -82,7 +78,7 @@ export async function startRig() {
       };
     },
     async stop(): Promise<void> {
-      await Promise.all(open.map((sql) => sql.end({ timeout: 2 })));
+      await Promise.all(open.map((database) => database.close()));
       await stack.stop();
       rmSync(dataDir, { recursive: true, force: true });
     },

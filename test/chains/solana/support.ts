@@ -1,6 +1,13 @@
 /** Wallets with a plain Ed25519 key in place of the parties, and transactions written by web3.js instead of our codec. */
 import { createHash, createPrivateKey, sign } from 'node:crypto';
-import { ComputeBudgetProgram, Keypair, PublicKey, SystemProgram, Transaction, type TransactionInstruction } from '@solana/web3.js';
+import {
+  ComputeBudgetProgram,
+  Keypair,
+  PublicKey,
+  SystemProgram,
+  Transaction,
+  type TransactionInstruction,
+} from '@solana/web3.js';
 import { solanaLocal } from '../../../chains/solana/networks.ts';
 import { KeysagaError } from '../../../schema/contracts/errors.ts';
 import type { UnsignedTransaction } from '../../../schema/contracts/transaction.ts';
@@ -19,7 +26,9 @@ export function signWith(key: Keypair, message: Uint8Array): Uint8Array {
     Buffer.from('302e020100300506032b657004220420', 'hex'),
     key.secretKey.slice(0, 32),
   ]);
-  return Uint8Array.from(sign(null, message, createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })));
+  return Uint8Array.from(
+    sign(null, message, createPrivateKey({ key: pkcs8, format: 'der', type: 'pkcs8' })),
+  );
 }
 
 export type Nonce = { account: string; value: string; preimage: string };
@@ -69,7 +78,9 @@ export function refusal(work: () => unknown): KeysagaError {
     if (error instanceof KeysagaError) return error;
     throw error;
   }
-  throw new Error(`nothing was refused: ${JSON.stringify(result, (_, v) => (typeof v === 'bigint' ? `${v}` : v))}`);
+  throw new Error(
+    `nothing was refused: ${JSON.stringify(result, (_, v) => (typeof v === 'bigint' ? `${v}` : v))}`,
+  );
 }
 export async function refusalOf(work: Promise<unknown>): Promise<KeysagaError> {
   try {

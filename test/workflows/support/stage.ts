@@ -3,6 +3,7 @@ import type { Client, WorkflowHandle } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { ensureTemporal, ensureTemporalTestServer } from '../../../dev/parts/temporal.ts';
+import { fromFailure } from '../../../schema/contracts/failures.ts';
 import type { PartyId } from '../../../schema/contracts/primitives.ts';
 import type { TransferInput, TransferStatus } from '../../../schema/contracts/saga.ts';
 import {
@@ -173,5 +174,23 @@ export async function untilStatus(
     if (Date.now() > deadline)
       throw new Error(`${what}: not within ${deadlineMs} ms; ${JSON.stringify(last)}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** Code of the typed failure a workflow, update or start ended with. */
+export async function codeOf(promise: Promise<unknown>): Promise<string> {
+  try {
+    await promise;
+  } catch (error) {
+    return fromFailure(error).code;
+  }
+  return 'it did not fail';
+}
+
+export async function until(what: string, met: () => boolean, deadlineMs = 30_000): Promise<void> {
+  const deadline = Date.now() + deadlineMs;
+  while (!met()) {
+    if (Date.now() > deadline) throw new Error(`${what}: not within ${deadlineMs} ms`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
   }
 }

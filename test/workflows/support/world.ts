@@ -56,6 +56,18 @@ export class World {
   get order(): string[] {
     return this.calls.map(({ step, party }) => (party === undefined ? step : `${step} ${party}`));
   }
+  /** The critical path: what runs beside it left out, equal neighbours (parallel parties) counted as one hop. */
+  get hops(): string[] {
+    const beside: readonly string[] = [
+      'recordDecision',
+      'recordPhase',
+      'recordUndo',
+      'reportParties',
+    ];
+    return this.calls
+      .map(({ step }) => step)
+      .filter((step, i, all) => !beside.includes(step) && step !== all[i - 1]);
+  }
   count(name: string): number {
     return this.order.filter((entry) => entry === name || entry.startsWith(`${name} `)).length;
   }

@@ -1,3 +1,51 @@
+CREATE TABLE "bitcoin_blocks" (
+	"network" text NOT NULL,
+	"height" integer NOT NULL,
+	"hash" text NOT NULL,
+	CONSTRAINT "bitcoin_blocks_network_height_pk" PRIMARY KEY("network","height")
+);
+--> statement-breakpoint
+CREATE TABLE "bitcoin_outputs" (
+	"network" text NOT NULL,
+	"txid" text NOT NULL,
+	"vout" bigint NOT NULL,
+	"script" text NOT NULL,
+	"wallet_id" text NOT NULL,
+	"amount" bigint NOT NULL,
+	"coinbase" boolean NOT NULL,
+	"block_height" integer NOT NULL,
+	"block_hash" text NOT NULL,
+	"spent_by" text,
+	"spent_height" integer,
+	CONSTRAINT "bitcoin_outputs_network_txid_vout_pk" PRIMARY KEY("network","txid","vout")
+);
+--> statement-breakpoint
+CREATE TABLE "bitcoin_scripts" (
+	"network" text NOT NULL,
+	"script" text NOT NULL,
+	"wallet_id" text NOT NULL,
+	"from_height" integer NOT NULL,
+	"scanned_height" integer NOT NULL,
+	CONSTRAINT "bitcoin_scripts_network_script_pk" PRIMARY KEY("network","script")
+);
+--> statement-breakpoint
+CREATE TABLE "solana_nonce_accounts" (
+	"network" text NOT NULL,
+	"wallet_id" text NOT NULL,
+	"account" text NOT NULL,
+	"authority" text NOT NULL,
+	"index" integer NOT NULL,
+	"state" text NOT NULL,
+	"value" text,
+	"preimage" text,
+	"hints" text[] DEFAULT '{}'::text[] NOT NULL,
+	"slot" bigint DEFAULT 0 NOT NULL,
+	"changed_at" bigint NOT NULL,
+	CONSTRAINT "solana_nonce_accounts_network_account_pk" PRIMARY KEY("network","account"),
+	CONSTRAINT "solana_nonce_accounts_state" CHECK ("solana_nonce_accounts"."state" in ('pending', 'proven', 'unproven', 'retired')),
+	CONSTRAINT "solana_nonce_accounts_proof" CHECK ("solana_nonce_accounts"."state" <> 'proven' or ("solana_nonce_accounts"."value" is not null and "solana_nonce_accounts"."preimage" is not null))
+);
+--> statement-breakpoint
 CREATE TABLE "approvals" (
 	"request_id" text NOT NULL,
 	"approver" text NOT NULL,
@@ -138,6 +186,11 @@ CREATE TABLE "wallets" (
 	"updated_at" timestamp (3) with time zone NOT NULL
 );
 --> statement-breakpoint
+CREATE INDEX "bitcoin_outputs_script" ON "bitcoin_outputs" USING btree ("network","script");--> statement-breakpoint
+CREATE INDEX "bitcoin_outputs_height" ON "bitcoin_outputs" USING btree ("network","block_height");--> statement-breakpoint
+CREATE INDEX "bitcoin_outputs_spent" ON "bitcoin_outputs" USING btree ("network","spent_height");--> statement-breakpoint
+CREATE UNIQUE INDEX "solana_nonce_accounts_index" ON "solana_nonce_accounts" USING btree ("network","wallet_id","index");--> statement-breakpoint
+CREATE INDEX "solana_nonce_accounts_wallet" ON "solana_nonce_accounts" USING btree ("network","wallet_id");--> statement-breakpoint
 CREATE INDEX "approvals_approver_waiting" ON "approvals" USING btree ("approver") WHERE "approvals"."status" = 'waiting';--> statement-breakpoint
 CREATE UNIQUE INDEX "events_stream_version" ON "events" USING btree ("stream","version");--> statement-breakpoint
 CREATE INDEX "leases_owner" ON "leases" USING btree ("owner");--> statement-breakpoint

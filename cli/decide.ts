@@ -1,0 +1,106 @@
+/** An approver's decision: shown in words, signed on this machine, handed in as a signal, and seen to count. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { KeysagaClient } from '../client/index.ts';
+import { signApproval } from '../core/approvals.ts';
+import { intentDigest } from '../core/intent.ts';
+import { verifySigned } from '../core/signed.ts';
+import type { Decision, SignedApproval } from '../schema/contracts/approval.ts';
+import { isErrorCode, KeysagaError } from '../schema/contracts/errors.ts';
+import type { TransferStatus } from '../schema/contracts/saga.ts';
+import type { ApproverKey } from './keyfile.ts';
+
+export type DecideOptions = {
+  readonly requestId: string;
+  readonly decision: Decision;
+  /** Called with what is to be signed, before the key is asked for; throws to break off. */
+  readonly show: (status: TransferStatus) => Promise<void>;
+  /** Opens the key. */
+  readonly key: () => Promise<ApproverKey>;
+  /** Milliseconds for which the approval is valid. */
+  readonly validForMs: number;
+  /** How long to wait until it is seen to count; default 30 s. */
+  readonly timeoutMs?: number;
+};
+export type Decided = { readonly signed: SignedApproval; readonly status: TransferStatus };
+
+const OPEN: ReadonlySet<string> = new Set(['Initiated', 'AwaitingApprovals', 'Preparing']);
+
+/**
+ * Throws `StateConflict` when nobody can decide any more, what the saga refused the decision with, or `TimeLimit` when
+ * it is not seen to count in time (it may count later: the signal is in the history).
+ */
+export async function decide(client: KeysagaClient, options: DecideOptions): Promise<Decided> {
+  const { requestId, decision } = options;
+  const before = await client.status(requestId);
+  if (!OPEN.has(before.phase))
+    throw new KeysagaError(
+      'StateConflict',
+      `The transfer is ${before.phase}; decisions are closed.`,
+      {
+        state: before.phase,
+      },
+    );
+  // From here on only this object is shown, and only its digest is signed.
+  const { intent } = before;
+  await options.show(before);
+  const digest = intentDigest(intent);
+  const key = await options.key();
+  const now = Date.now();
+  let signed: SignedApproval;
+  try {
+    signed = signApproval(
+      {
+        intentDigest: digest,
+        approver: key.approver,
+        decision,
+        at: new Date(now).toISOString(),
+        validUntil: new Date(now + options.validForMs).toISOString(),
+      },
+      key.seed,
+    );
+  } finally {
+    key.seed.fill(0);
+  }
+  if (!verifySigned('approval', signed.approval, signed.publicKey, signed.signature))
+    throw new KeysagaError('SignatureInvalid', 'The fresh signature does not verify.');
+  await client.signalDecision(requestId, signed);
+  return { signed, status: await counted(client, before, signed, options.timeoutMs ?? 30_000) };
+}
+
+async function counted(
+  client: KeysagaClient,
+  before: TransferStatus,
+  signed: SignedApproval,
+  timeoutMs: number,
+): Promise<TransferStatus> {
+  const known = new Set(before.refusedMessages.map((one) => JSON.stringify(one)));
+  const deadline = Date.now() + timeoutMs;
+  for (;;) {
+    const status = await client.status(before.intent.requestId);
+    if (status.approvals.some(({ signature }) => signature === signed.signature)) return status;
+    // The refusals name the approver they are about where there is one; others' troubles are not ours.
+    const { approver } = signed.approval;
+    const refusal = status.refusedMessages.find(
+      (one) =>
+        !known.has(JSON.stringify(one)) &&
+        (one.message.includes(approver) || one.code !== 'ApprovalDuplicate'),
+    );
+    if (refusal !== undefined)
+      throw new KeysagaError(
+        isErrorCode(refusal.code) ? refusal.code : 'ApprovalInvalid',
+        refusal.message,
+        { approver },
+      );
+    if (Date.now() > deadline)
+      throw new KeysagaError(
+        'TimeLimit',
+        'The decision was handed in, but is not seen to count yet.',
+        {
+          approver,
+          remedy:
+            'Look again with `keysaga watch`: the signal is in the history and will be judged.',
+        },
+      );
+    await sleep(100);
+  }
+}

@@ -1,0 +1,30 @@
+/** Entry of `keysaga …`: runs one command and says by its exit code how it went. */
+import { CommanderError } from 'commander';
+import { exitCodeOf } from './exit-codes.ts';
+import { asKeysagaError, errorJson, type Io, printError, printJson } from './io.ts';
+import { buildProgram } from './program.ts';
+
+const io: Io = {
+  env: process.env,
+  stdin: process.stdin,
+  stdout: process.stdout,
+  stderr: process.stderr,
+};
+const wantsJson = process.argv.includes('--json');
+
+/** `keysaga watch … | head` closes the pipe: nothing more is wanted, and that is no failure. */
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit();
+    throw error;
+  });
+
+try {
+  await buildProgram(io).parseAsync(process.argv);
+} catch (error) {
+  if (!(error instanceof CommanderError)) {
+    printError(io, error);
+    if (wantsJson) printJson(io, errorJson(asKeysagaError(error)));
+  }
+  process.exitCode = exitCodeOf(error);
+}
