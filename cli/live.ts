@@ -27,7 +27,10 @@ export function liveBoard(io: Io, json: boolean): LiveBoard {
       close: () => {},
     };
   const elapsed = (status: TransferStatus): number =>
-    Math.max(Date.now() - started, Object.values(status.phasesMs).reduce((sum, ms) => sum + ms, 0));
+    Math.max(
+      Date.now() - started,
+      Object.values(status.phasesMs).reduce((sum, ms) => sum + ms, 0),
+    );
   if (io.stdout.isTTY !== true) {
     let last = '';
     return {

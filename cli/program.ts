@@ -5,7 +5,12 @@ import { doctorCommand } from './commands/doctor.ts';
 import { faucetCommand } from './commands/faucet.ts';
 import { partiesCommand } from './commands/parties.ts';
 import { resetCommand, stopCommand } from './commands/stack.ts';
-import { cancelCommand, transferCommand, transfersCommand, watchCommand } from './commands/transfer.ts';
+import {
+  cancelCommand,
+  transferCommand,
+  transfersCommand,
+  watchCommand,
+} from './commands/transfer.ts';
 import { walletCommand } from './commands/wallet.ts';
 import { EXIT_CODE_HELP } from './exit-codes.ts';
 import type { Io } from './io.ts';

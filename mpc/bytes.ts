@@ -5,7 +5,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
-export { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+export { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
 /** Bytes with a buffer of their own, as the curve library wants them. */
 export type Bytes = Uint8Array<ArrayBuffer>;

@@ -50,6 +50,9 @@ export async function createCoordinatorService(options: CoordinatorServiceOption
   const { log, failPoints = noFailPoints } = options;
   await migrateCoordinatorDatabase(options.databaseUrl);
   const database = openCoordinatorDatabase(options.databaseUrl, { max: 20 });
+  // A pool of their own: `build` runs inside a ledger transaction and reads the chains' tables meanwhile, so with one
+  // pool enough builds at once would wait for each other's connections.
+  const chainDatabase = openCoordinatorDatabase(options.databaseUrl, { max: 10 });
   const clock = { now: () => Date.now() };
   const uow = createUnitOfWork(database, clock);
   const followers: { start(): void | Promise<void>; stop(): Promise<void> }[] = [];
@@ -61,15 +64,16 @@ export async function createCoordinatorService(options: CoordinatorServiceOption
       logger: log.child({ network: chain.network }),
     };
     if (chain.kind === 'bitcoin') {
-      const bitcoin = createBitcoin({ ...shared, outputs: createBitcoinOutputs(database.db, chain.network) });
+      const bitcoin = createBitcoin({ ...shared, outputs: createBitcoinOutputs(chainDatabase.db, chain.network) });
       const { follower } = bitcoin;
       followers.push({ start: () => follower.start({ pollMs: FOLLOW_MS }), stop: () => follower.stop() });
       return bitcoin;
     }
     const solana = createSolana({
       ...shared,
-      nonces: createNonceAccounts(database.db),
+      nonces: createNonceAccounts(chainDatabase.db),
       sponsor: chain.sponsorFile ?? null,
+      ...(chain.poolSize === undefined ? {} : { poolSize: chain.poolSize }),
       clock,
     });
     followers.push(solana);
@@ -109,6 +113,7 @@ export async function createCoordinatorService(options: CoordinatorServiceOption
     },
     async close() {
       for (const follower of followers) await follower.stop();
+      await chainDatabase.close();
       await database.close();
     },
   };

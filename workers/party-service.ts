@@ -1,6 +1,6 @@
 /** Composition of one party: adapters meet ports here. Used by the party worker and by tests that run parties in-process. */
 import { randomBytes } from 'node:crypto';
-import { createPartyActivities, type PartyDeps, type PartySettings, sweep } from '../activities/party/index.ts';
+import { createParty, type PartyDeps, type PartySettings } from '../activities/party/index.ts';
 import { codecsFor } from '../chains/registry.ts';
 import type { Clock, FailPoints } from '../core/ports/clock.ts';
 import { noFailPoints } from '../core/ports/clock.ts';
@@ -29,6 +29,8 @@ export type PartyServiceOptions = {
   readonly telemetry?: Telemetry;
   /** Database connections. Default 8; each activity in flight needs one. */
   readonly poolSize?: number;
+  /** See `SweepOptions`. Default two minutes. */
+  readonly orphanMs?: number;
 };
 
 export type PartyService = {
@@ -38,12 +40,16 @@ export type PartyService = {
   close(): Promise<void>;
 };
 
-/** Between sweeps; a session's life is 60 s, so an expired one is tidied up soon, and orphans after two. */
+/** Between sweeps; a session's life is 60 s, so an expired one is tidied up soon. */
 const SWEEP_MS = 5_000;
+/** Far above what PostgreSQL's time limits leave a transaction. */
+const ORPHAN_MS = 120_000;
 
 export async function createPartyService(options: PartyServiceOptions): Promise<PartyService> {
   const { settings } = options;
-  const database = await openPartyDatabase(options.databaseUrl, { poolSize: options.poolSize ?? 8 });
+  const database = await openPartyDatabase(options.databaseUrl, {
+    poolSize: options.poolSize ?? 8,
+  });
   const deps: PartyDeps = {
     settings,
     store: database.store,
@@ -60,16 +66,15 @@ export async function createPartyService(options: PartyServiceOptions): Promise<
     verify: verifyNative,
     failPoints: options.failPoints ?? noFailPoints,
   };
-  let seen: ReadonlySet<string> = new Set();
+  const { activities, sweep } = createParty(deps, {
+    monotonic: () => performance.now(),
+    orphanMs: options.orphanMs ?? ORPHAN_MS,
+  });
   let running: Promise<void> | undefined;
   const sweepOnce = () => {
-    running ??= sweep(deps, seen)
-      .then((next) => {
-        seen = next;
-      })
-      .finally(() => {
-        running = undefined;
-      });
+    running ??= sweep().finally(() => {
+      running = undefined;
+    });
     return running;
   };
   const timer = setInterval(() => {
@@ -77,9 +82,15 @@ export async function createPartyService(options: PartyServiceOptions): Promise<
     sweepOnce().catch(() => {});
   }, SWEEP_MS);
   timer.unref();
-  await sweepOnce();
+  try {
+    await sweepOnce();
+  } catch (error) {
+    clearInterval(timer);
+    await database.close();
+    throw error;
+  }
   return {
-    activities: createPartyActivities(deps),
+    activities,
     sweepOnce,
     async close() {
       clearInterval(timer);

@@ -50,6 +50,8 @@ export class TransferSaga {
   /** After the pivot: a void is wanted. */
   cancelRequested = false;
   transactionId: string | undefined;
+  /** The payment was handed to a node, or may have been. */
+  sent = false;
   voidTransactionId: string | undefined;
   confirmations = 0;
   failure: FailureInfo | undefined;

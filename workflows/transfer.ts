@@ -177,6 +177,7 @@ async function deliver(saga: TransferSaga): Promise<Final> {
   diverted(saga);
   saga.enter('Broadcasting');
   const cancelled = (): boolean => saga.cancelRequested;
+  saga.sent = true;
   const { taken, reason } = await send(saga, 'payment', cancelled).catch((error: unknown) => {
     diverted(saga);
     throw error;

@@ -142,11 +142,12 @@ export async function voidLine(saga: TransferSaga, reason: KeysagaError): Promis
   saga.recordPhase(reason.code);
   const payment = saga.transactionId;
 
-  // The payment may be final before there is a void: then none is needed.
+  // A payment that was sent may be final before there is a void: then none is needed. One that was not is left
+  // alone, since following it could send it.
   let decided: Final | undefined;
   let made: { readonly id: string } | undefined;
   const watching =
-    payment === undefined
+    payment === undefined || !saga.sent
       ? Promise.resolve()
       : follow(saga, { payment }, () => made !== undefined).then((final) => {
           decided ??= final;

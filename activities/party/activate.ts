@@ -10,7 +10,9 @@ export async function activate(deps: PartyDeps, input: unknown): Promise<Activat
   const answer = await deps.store.transaction(async (tx): Promise<ActivateAnswer> => {
     const share = await tx.shareOfAttempt(keyId, attempt);
     if (share === undefined || share.state === 'destroyed')
-      throw new KeysagaError('KeyUnknown', 'This party holds no share of that ceremony.', { field: 'attempt' });
+      throw new KeysagaError('KeyUnknown', 'This party holds no share of that ceremony.', {
+        field: 'attempt',
+      });
     verifyCertificates({
       certificates,
       key: share.descriptor,
@@ -23,7 +25,13 @@ export async function activate(deps: PartyDeps, input: unknown): Promise<Activat
     if (share.state === 'certified') {
       const now = deps.clock.now();
       await tx.setShareState(keyId, attempt, 'active', now);
-      await tx.audit({ kind: 'key-activated', keyId, attempt, at: now, detail: { address: share.descriptor.address } });
+      await tx.audit({
+        kind: 'key-activated',
+        keyId,
+        attempt,
+        at: now,
+        detail: { address: share.descriptor.address },
+      });
     }
     await deps.failPoints.at('party.activate:before-commit');
     return { keyId, epoch: share.epoch, state: 'active' };

@@ -1,61 +1,84 @@
 /** The second commit of a round: a plain outbox, the release of signature shares, or the certificate of a new key. */
 import { certificateOf } from '../../core/certificates.ts';
-import { isOpen, type PartyTransaction, type RoundRow, type SessionRow } from '../../core/ports/party-store.ts';
+import {
+  isOpen,
+  type PartyTransaction,
+  type RoundRow,
+  type SessionRow,
+} from '../../core/ports/party-store.ts';
 import type { KeygenOutput } from '../../core/ports/protocol.ts';
 import { checkLine } from '../../core/rules/line.ts';
 import { bytesToHex, digestHex } from '../../core/signed.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
-import type { Envelope, KeygenResult, PrepareKeygen, RoundAnswer } from '../../schema/contracts/party.ts';
+import type {
+  Envelope,
+  KeygenResult,
+  PrepareKeygen,
+  RoundAnswer,
+} from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 import { sealOutbox } from './envelopes.ts';
-import type { Computed, LiveRuns } from './live-runs.ts';
+import type { Computed } from './live-runs.ts';
 import { answerOf } from './round.ts';
-import { closedError, erase, shareDataKeyId } from './sessions.ts';
+import { backupName, closedError, erase, newDataKeyId } from './sessions.ts';
 import { shareContext } from './shares.ts';
 
 type Committed = { readonly answer: RoundAnswer; readonly closed: boolean };
 
+/** `wipe` disposes of the run: called once the session is over, before anything leaves. */
 export async function commitOutbox(
   deps: PartyDeps,
-  live: LiveRuns,
   row: SessionRow,
   rounds: readonly RoundRow[],
   round: number,
   computed: Computed,
+  wipe: () => void,
 ): Promise<RoundAnswer> {
   const outbox = await sealOutbox(deps, row, rounds, round, computed.outbox);
   const last = round === row.rounds;
-  const { answer, closed } =
-    !last
-      ? await deps.store.transaction((tx) => plain(deps, tx, row, round, computed.outboxHash, outbox))
-      : row.kind === 'sign'
-        ? await deps.store.transaction((tx) => release(deps, tx, row, round, computed.outboxHash, outbox))
-        : await certify(deps, row, round, computed, outbox);
+  const { answer, closed } = !last
+    ? await deps.store.transaction((tx) => plain(deps, tx, row, round, computed.outboxHash, outbox))
+    : row.kind === 'sign'
+      ? await deps.store.transaction((tx) =>
+          release(deps, tx, row, round, computed.outboxHash, outbox),
+        )
+      : await certify(deps, row, round, computed, outbox);
   if (!closed) {
     await deps.failPoints.at('party.round:after-outbox-commit');
     return answer;
   }
-  await deps.failPoints.at(row.kind === 'sign' ? 'party.release:after-commit' : 'party.certify:after-commit');
+  await deps.failPoints.at(
+    row.kind === 'sign' ? 'party.release:after-commit' : 'party.certify:after-commit',
+  );
   // The session's secrets go before the shares leave; the sweep at start finishes what a crash here leaves.
-  live.drop(row.attempt);
+  wipe();
   await erase(deps, [row.dataKeyId]);
   if (row.kind === 'sign') await deps.failPoints.at('party.release:after-erasure');
   return answer;
 }
 
 /**
- * Locks the session again: another instance may have answered, or closed it, while this one computed. Whoever
- * commits first decides the bytes.
+ * Locks the session again: another instance may have answered, or closed it, while this one computed, and its time may
+ * have run out in a process that was paused. Whoever commits first decides the bytes.
  */
-async function relock(tx: PartyTransaction, row: SessionRow, round: number): Promise<RoundAnswer | undefined> {
-  const now = await tx.session(row.attempt, { lock: true });
-  if (now === undefined) throw new KeysagaError('SessionUnknown', 'The session is gone.', { attempt: row.attempt });
+async function relock(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  row: SessionRow,
+  round: number,
+): Promise<{ readonly stored?: RoundAnswer; readonly now: number }> {
+  const current = await tx.session(row.attempt, { lock: true });
+  const now = deps.clock.now();
+  if (current === undefined)
+    throw new KeysagaError('SessionUnknown', 'The session is gone.', { attempt: row.attempt });
+  if (!isOpen(current.state) && current.state !== 'released') throw closedError(current);
   const stored = (await tx.rounds(row.attempt)).find((r) => r.round === round);
-  if (stored?.outbox) return answerOf(now, stored);
-  if (!isOpen(now.state)) throw closedError(now);
-  return undefined;
+  if (stored?.outbox) return { stored: answerOf(current, stored), now };
+  if (!isOpen(current.state)) throw closedError(current);
+  if (current.expiresAt <= now) throw closedError({ ...current, state: 'expired' });
+  return { now };
 }
 
 async function plain(
@@ -66,9 +89,9 @@ async function plain(
   outboxHash: string,
   outbox: Envelope[],
 ): Promise<Committed> {
-  const stored = await relock(tx, row, round);
+  const { stored, now } = await relock(deps, tx, row, round);
   if (stored !== undefined) return { answer: stored, closed: false };
-  await tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: deps.clock.now() });
+  await tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: now });
   await deps.failPoints.at('party.round:before-outbox-commit');
   return { answer: reply(row, round, outbox, false), closed: false };
 }
@@ -95,15 +118,22 @@ async function release(
 ): Promise<Committed> {
   const { intentDigest, line, request } = row;
   if (intentDigest === null || line === null || request.kind !== 'sign')
-    throw new KeysagaError('Internal', 'A signing session without a line.', {}, { retryable: false });
-  const now = deps.clock.now();
+    throw new KeysagaError(
+      'Internal',
+      'A signing session without a line.',
+      {},
+      { retryable: false },
+    );
   // The line before the session, as in prepare: one order of locks, no deadlock.
-  await tx.lockLine(intentDigest, line, row.keyId, now);
-  const stored = await relock(tx, row, round);
+  await tx.lockLine(intentDigest, line, row.keyId, row.createdAt);
+  const { stored, now } = await relock(deps, tx, row, round);
   if (stored !== undefined) return { answer: stored, closed: true };
   const history = await tx.lineTransactions(intentDigest, line);
   const own = history.find((t) => t.attempt === row.attempt && t.state === 'open');
-  if (own === undefined) throw new KeysagaError('SessionSuperseded', 'A newer attempt took the line.', { attempt: row.attempt });
+  if (own === undefined)
+    throw new KeysagaError('SessionSuperseded', 'A newer attempt took the line.', {
+      attempt: row.attempt,
+    });
   checkLine(own, history);
 
   await tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: now });
@@ -119,7 +149,11 @@ async function release(
     sessionId,
     outboxHash,
     at: now,
-    next: { chainEpoch: head.chainEpoch, sequence: head.sequence + 1, hash: digestHex('head', link) },
+    next: {
+      chainEpoch: head.chainEpoch,
+      sequence: head.sequence + 1,
+      hash: digestHex('head', link),
+    },
   });
   await tx.audit({
     kind: 'shares-released',
@@ -146,22 +180,37 @@ async function certify(
   const { request } = row;
   const output = computed.output as KeygenOutput | undefined;
   if (request.kind !== 'keygen' || output === undefined)
-    throw new KeysagaError('Internal', 'A key ceremony without an output.', {}, { retryable: false });
+    throw new KeysagaError(
+      'Internal',
+      'A key ceremony without an output.',
+      {},
+      { retryable: false },
+    );
   const { party } = deps.settings;
   const key = describe(deps, request, output);
+  // Of this try alone: another instance that computes the same round must not write over the key that this one uses.
+  const dataKeyId = newDataKeyId(deps, 'share', row.attempt);
   try {
     await deps.failPoints.at('party.certify:before-backup');
     await deps.backup.write(backupName(row), output.share, shareContext(party, row, 'backup'));
-    const dataKeyId = shareDataKeyId(row.attempt);
-    const sealed = await deps.sealer.seal(dataKeyId, output.share, shareContext(party, row), { create: true });
+    const sealed = await deps.sealer.seal(dataKeyId, output.share, shareContext(party, row), {
+      create: true,
+    });
     const certificate = certificateOf(party, request.attempt, key);
-    const signed = { certificate, signature: deps.identity.sign(signedBytes('certificate', certificate)) };
+    const signed = {
+      certificate,
+      signature: deps.identity.sign(signedBytes('certificate', certificate)),
+    };
     const keygen: KeygenResult = { key, certificate: signed };
-    return await deps.store.transaction(async (tx) => {
-      const stored = await relock(tx, row, round);
-      if (stored !== undefined) return { answer: stored, closed: true };
-      const now = deps.clock.now();
-      await tx.insertWord(row.keyId, row.attempt, { kind: 'certificate', certificate: signed, never: null, at: now });
+    const committed = await deps.store.transaction(async (tx) => {
+      const { stored, now } = await relock(deps, tx, row, round);
+      if (stored !== undefined) return { answer: stored, closed: true, unused: true };
+      await tx.insertWord(row.keyId, row.attempt, {
+        kind: 'certificate',
+        certificate: signed,
+        never: null,
+        at: now,
+      });
       await tx.insertShare({
         keyId: row.keyId,
         epoch: row.epoch,
@@ -173,26 +222,38 @@ async function certify(
         dataKeyId,
         createdAt: now,
       });
-      await tx.setOutbox(row.attempt, round, { outboxHash: computed.outboxHash, outbox, keygen, at: now });
+      await tx.setOutbox(row.attempt, round, {
+        outboxHash: computed.outboxHash,
+        outbox,
+        keygen,
+        at: now,
+      });
       await tx.updateSession(row.attempt, { state: 'released', sealedSeed: null, closedAt: now });
-      await tx.audit({ kind: 'key-certified', keyId: row.keyId, attempt: row.attempt, at: now, detail: { address: key.address } });
+      await tx.audit({
+        kind: 'key-certified',
+        keyId: row.keyId,
+        attempt: row.attempt,
+        at: now,
+        detail: { address: key.address },
+      });
       await deps.failPoints.at('party.certify:before-commit');
-      return { answer: { ...reply(row, round, outbox, true), keygen }, closed: true };
+      return {
+        answer: { ...reply(row, round, outbox, true), keygen },
+        closed: true,
+        unused: false,
+      };
     });
+    // Otherwise, and after a failure whose commit is in doubt, the sweep finds out whose key it is.
+    if (committed.unused) await erase(deps, [dataKeyId]);
+    return committed;
   } finally {
     output.share.fill(0);
   }
 }
 
-export const backupName = (of: { keyId: string; epoch: number; attempt: string }): string =>
-  `${of.keyId}.${of.epoch}.${of.attempt}`;
-
-function describe(
-  deps: PartyDeps,
-  request: PrepareKeygen,
-  output: KeygenOutput,
-): KeyDescriptor {
-  const { keyId, walletId, epoch, network, protocol, threshold, signers, policyId, policyHash } = request;
+function describe(deps: PartyDeps, request: PrepareKeygen, output: KeygenOutput): KeyDescriptor {
+  const { keyId, walletId, epoch, network, protocol, threshold, signers, policyId, policyHash } =
+    request;
   return {
     keyId,
     walletId,

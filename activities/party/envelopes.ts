@@ -35,9 +35,16 @@ export async function sealOutbox(
   outbox: readonly OutgoingMessage[],
 ): Promise<Envelope[]> {
   const { request, sessionId } = row;
-  if (sessionId === null) throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', { field: 'round' });
+  if (sessionId === null)
+    throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', { field: 'round' });
   const echo = echoBefore(rounds, round);
-  const header = { sessionId, keyId: request.keyId, epoch: request.epoch, round, from: deps.settings.party };
+  const header = {
+    sessionId,
+    keyId: request.keyId,
+    epoch: request.epoch,
+    round,
+    from: deps.settings.party,
+  };
   return Promise.all(
     outbox.map(async ({ to, body }) => {
       const unsigned =
@@ -49,10 +56,21 @@ export async function sealOutbox(
   );
 }
 
-async function sealPrivate(deps: PartyDeps, row: SessionRow, header: Header, body: Uint8Array, echo: string) {
+async function sealPrivate(
+  deps: PartyDeps,
+  row: SessionRow,
+  header: Header,
+  body: Uint8Array,
+  echo: string,
+) {
   const receiver = row.prepared?.find((p) => p.answer.party === header.to)?.answer.hpkePublicKey;
   if (receiver === undefined)
-    throw new KeysagaError('Internal', 'A private message to a party outside the session.', {}, { retryable: false });
+    throw new KeysagaError(
+      'Internal',
+      'A private message to a party outside the session.',
+      {},
+      { retryable: false },
+    );
   const sealed = await deps.envelopes.seal(hexToBytes(receiver), body, info, associated(header));
   return { ...header, enc: bytesToHex(sealed.enc), body: bytesToHex(sealed.ciphertext), echo };
 }
@@ -78,10 +96,18 @@ export async function openInbox(
       if (envelope.enc === undefined || pair === undefined)
         return { from, rank: 0, body: hexToBytes(envelope.body) };
       try {
-        const body = await pair.open(hexToBytes(envelope.enc), hexToBytes(envelope.body), info, associated(envelope));
+        const body = await pair.open(
+          hexToBytes(envelope.enc),
+          hexToBytes(envelope.body),
+          info,
+          associated(envelope),
+        );
         return { from, rank: 1, body };
       } catch {
-        throw new KeysagaError('ProtocolFault', 'A private message does not open.', { culprit: `${from}`, field: 'body' });
+        throw new KeysagaError('ProtocolFault', 'A private message does not open.', {
+          culprit: `${from}`,
+          field: 'body',
+        });
       }
     }),
   );
@@ -91,6 +117,7 @@ export async function openInbox(
 
 function memberAt(members: readonly string[], index: number): Envelope['from'] {
   const name = members[index - 1];
-  if (name === undefined) throw new KeysagaError('Internal', 'A message to nobody.', {}, { retryable: false });
+  if (name === undefined)
+    throw new KeysagaError('Internal', 'A message to nobody.', {}, { retryable: false });
   return name as Envelope['from'];
 }

@@ -7,14 +7,21 @@ import { createLiveRuns } from './live-runs.ts';
 import { receivePolicy } from './policy.ts';
 import { prepare } from './prepare.ts';
 import { round } from './round.ts';
+import { createSweep, type SweepOptions } from './sweep.ts';
 import { abort, destroy } from './undo.ts';
 
 export { PARTY_FAIL_POINTS, type PartyDeps, type PartySettings } from './deps.ts';
-export { sweep } from './sessions.ts';
+export type { SweepOptions } from './sweep.ts';
 
-export function createPartyActivities(deps: PartyDeps): PartyActivities {
-  const live = createLiveRuns(deps);
-  return {
+export type PartyCore = {
+  readonly activities: PartyActivities;
+  /** Closes expired sessions, finishes erasures. Call it at start, before anything is served, and every few seconds; one at a time. */
+  readonly sweep: () => Promise<void>;
+};
+
+export function createParty(deps: PartyDeps, sweeping: SweepOptions): PartyCore {
+  const live = createLiveRuns();
+  const activities: PartyActivities = {
     prepare: (request) => prepare(deps, request),
     round: (request) => round(deps, live, request),
     abort: (request) => abort(deps, live, request),
@@ -23,6 +30,7 @@ export function createPartyActivities(deps: PartyDeps): PartyActivities {
     receivePolicy: (delivery) => receivePolicy(deps, delivery),
     health: () => health(deps),
   };
+  return { activities, sweep: createSweep(deps, live, sweeping) };
 }
 
 async function health(deps: PartyDeps): Promise<PartyHealth> {

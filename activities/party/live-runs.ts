@@ -3,8 +3,8 @@
  * answered or this one restarted, is rebuilt from the sealed seed and the round log.
  */
 import type { CeremonyLog, CeremonyRun } from '../../core/ports/ceremonies.ts';
-import type { RoundRow, SessionRow } from '../../core/ports/party-store.ts';
-import type { KeygenOutput, ProtocolMessage, RoundOutcome, SignOutput } from '../../core/ports/protocol.ts';
+import type { RoundRow, SessionRow, ShareRow } from '../../core/ports/party-store.ts';
+import type { KeygenOutput, RoundOutcome, SignOutput } from '../../core/ports/protocol.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { PartyDeps } from './deps.ts';
@@ -12,87 +12,54 @@ import { openInbox } from './envelopes.ts';
 import { seedContext } from './prepare.ts';
 import { openShare } from './shares.ts';
 
+export type LiveRun = CeremonyRun<KeygenOutput | SignOutput>;
 export type Computed = RoundOutcome<KeygenOutput | SignOutput> & { readonly outboxHash: string };
 
 export interface LiveRuns {
   /** One at a time per attempt, within this process; across instances the session row's lock decides. */
   exclusive<T>(attempt: string, work: () => Promise<T>): Promise<T>;
-  compute(row: SessionRow, rounds: readonly RoundRow[], round: number): Promise<Computed>;
+  /**
+   * Takes the run that expects this very round out of the cache, so that nobody disposes of it while it is used; a run
+   * that another instance has overtaken is disposed of.
+   */
+  take(attempt: string, round: number): LiveRun | undefined;
+  /** Puts a run back. */
+  keep(attempt: string, run: LiveRun): void;
   drop(attempt: string): void;
+  /** Disposes of the runs of all other attempts: their sessions were closed elsewhere. */
+  retain(attempts: ReadonlySet<string>): void;
   readonly size: number;
 }
 
-/** At most this many runs stay in memory; the oldest is rebuilt when it is asked again. */
+/** At most this many idle runs stay in memory; the one unused for longest is rebuilt when it is asked again. */
 const CAPACITY = 512;
 
-export function createLiveRuns(deps: PartyDeps): LiveRuns {
-  const runs = new Map<string, CeremonyRun<KeygenOutput | SignOutput>>();
+export function createLiveRuns(): LiveRuns {
+  const runs = new Map<string, LiveRun>();
   const queues = new Map<string, Promise<unknown>>();
-
   const drop = (attempt: string) => {
     runs.get(attempt)?.dispose();
     runs.delete(attempt);
   };
-
-  async function messages(row: SessionRow, round: RoundRow, seed: () => Promise<Uint8Array>): Promise<ProtocolMessage[]> {
-    return openInbox(deps, row, round.inbox, seed);
-  }
-
-  async function begin(row: SessionRow, rounds: readonly RoundRow[], round: number, seed: Uint8Array) {
-    if (row.sessionId === null) throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', { field: 'round' });
-    const log: CeremonyLog = {
-      version: row.machineVersion,
-      entries: await Promise.all(
-        rounds
-          .filter((r) => r.round < round)
-          .map(async (r) => ({
-            round: r.round,
-            inbox: await messages(row, r, async () => seed),
-            outboxHash: r.outboxHash ?? '',
-          })),
-      ),
-    };
-    const sessionId = hexToBytes(row.sessionId);
-    const { request } = row;
-    if (request.kind === 'keygen') {
-      const { keyId, epoch, threshold, signers } = request;
-      const index = signers.indexOf(deps.settings.party) + 1;
-      return deps.ceremonies.keygen(
-        request.protocol,
-        { index, threshold, parties: signers.length, sessionId, keyId, epoch },
-        seed,
-        log,
-      );
-    }
-    const { share, descriptor, index } = await openShare(deps, row);
-    try {
-      const publicKey = hexToBytes(descriptor.publicKey);
-      return deps.ceremonies.sign(
-        descriptor.protocol,
-        {
-          index,
-          threshold: descriptor.threshold,
-          parties: descriptor.parties.length,
-          sessionId,
-          share,
-          publicPackage: hexToBytes(descriptor.publicPackage),
-          signers: request.signers.map((s) => descriptor.parties.indexOf(s) + 1),
-          // Computed from the bytes by this party; no digest is ever received.
-          messages: deps.codecs.get(descriptor.network).messages(request.unsigned, publicKey),
-        },
-        seed,
-        log,
-      );
-    } finally {
-      share.fill(0);
-    }
-  }
-
   return {
     get size() {
       return runs.size;
     },
     drop,
+    take(attempt, round) {
+      const run = runs.get(attempt);
+      if (run?.next !== round) drop(attempt);
+      runs.delete(attempt);
+      return run?.next === round ? run : undefined;
+    },
+    keep(attempt, run) {
+      if (runs.get(attempt) !== run) drop(attempt);
+      runs.set(attempt, run);
+      if (runs.size > CAPACITY) drop(runs.keys().next().value as string);
+    },
+    retain(attempts) {
+      for (const attempt of runs.keys()) if (!attempts.has(attempt)) drop(attempt);
+    },
     async exclusive(attempt, work) {
       const before = queues.get(attempt) ?? Promise.resolve();
       const run = before.then(work, work);
@@ -107,32 +74,110 @@ export function createLiveRuns(deps: PartyDeps): LiveRuns {
         if (queues.get(attempt) === settled) queues.delete(attempt);
       }
     },
-    async compute(row, rounds, round) {
-      let seed: Uint8Array | undefined;
-      const openSeed = async () => {
-        if (seed !== undefined) return seed;
-        if (row.sealedSeed === null) throw new KeysagaError('SessionSuperseded', 'The attempt is closed.', { attempt: row.attempt });
-        seed = await deps.sealer.open(row.dataKeyId, row.sealedSeed, seedContext(deps.settings.party, row));
-        return seed;
-      };
-      try {
-        let run = runs.get(row.attempt);
-        if (run === undefined || run.next !== round) {
-          drop(row.attempt);
-          run = await begin(row, rounds, round, await openSeed());
-          runs.set(row.attempt, run);
-          if (runs.size > CAPACITY) drop(runs.keys().next().value as string);
-        }
-        const asked = rounds.find((r) => r.round === round);
-        if (asked === undefined) throw new KeysagaError('Internal', 'The inbox was not committed.');
-        return run.round(round, await messages(row, asked, openSeed));
-      } catch (error) {
-        throw nameCulprit(error, row.members);
-      } finally {
-        seed?.fill(0);
-      }
-    },
   };
+}
+
+/** What a round is computed from, as the inbox's commit left it. */
+export type RoundTask = {
+  readonly row: SessionRow;
+  readonly rounds: readonly RoundRow[];
+  readonly round: number;
+  /** The live run that expects this round, if there is one. */
+  readonly run: LiveRun | undefined;
+  /** The sealed share of a signing session whose run must be rebuilt. */
+  readonly share: ShareRow | undefined;
+};
+
+/** Runs one round, and the rounds before it when the run must be rebuilt. A run that failed has disposed of itself. */
+export async function computeRound(
+  deps: PartyDeps,
+  { row, rounds, round, run: given, share }: RoundTask,
+): Promise<{ readonly computed: Computed; readonly run: LiveRun }> {
+  let seed: Uint8Array | undefined;
+  let run = given;
+  const openSeed = async () => {
+    if (seed !== undefined) return seed;
+    if (row.sealedSeed === null)
+      throw new KeysagaError('SessionSuperseded', 'The attempt is closed.', {
+        attempt: row.attempt,
+      });
+    const { party } = deps.settings;
+    seed = await deps.sealer.open(row.dataKeyId, row.sealedSeed, seedContext(party, row));
+    return seed;
+  };
+  try {
+    run ??= await rebuild(deps, row, rounds, round, await openSeed(), share);
+    const asked = rounds.find((r) => r.round === round);
+    if (asked === undefined) throw new KeysagaError('Internal', 'The inbox was not committed.');
+    const computed = run.round(round, await openInbox(deps, row, asked.inbox, openSeed));
+    return { computed, run };
+  } catch (error) {
+    run?.dispose();
+    throw nameCulprit(error, row.members);
+  } finally {
+    seed?.fill(0);
+  }
+}
+
+async function rebuild(
+  deps: PartyDeps,
+  row: SessionRow,
+  rounds: readonly RoundRow[],
+  round: number,
+  seed: Uint8Array,
+  shareRow: ShareRow | undefined,
+): Promise<LiveRun> {
+  if (row.sessionId === null)
+    throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', { field: 'round' });
+  const log: CeremonyLog = {
+    version: row.machineVersion,
+    entries: await Promise.all(
+      rounds
+        .filter((r) => r.round < round)
+        .map(async (r) => ({
+          round: r.round,
+          inbox: await openInbox(deps, row, r.inbox, async () => seed),
+          outboxHash: r.outboxHash ?? '',
+        })),
+    ),
+  };
+  const sessionId = hexToBytes(row.sessionId);
+  const { request } = row;
+  if (request.kind === 'keygen') {
+    const { keyId, epoch, threshold, signers } = request;
+    const index = signers.indexOf(deps.settings.party) + 1;
+    return deps.ceremonies.keygen(
+      request.protocol,
+      { index, threshold, parties: signers.length, sessionId, keyId, epoch },
+      seed,
+      log,
+    );
+  }
+  if (shareRow === undefined)
+    throw new KeysagaError('KeyNotActive', 'The key share is not active.', { field: 'keyId' });
+  const { descriptor, index } = shareRow;
+  const share = await openShare(deps, shareRow);
+  try {
+    const publicKey = hexToBytes(descriptor.publicKey);
+    return deps.ceremonies.sign(
+      descriptor.protocol,
+      {
+        index,
+        threshold: descriptor.threshold,
+        parties: descriptor.parties.length,
+        sessionId,
+        share,
+        publicPackage: hexToBytes(descriptor.publicPackage),
+        signers: request.signers.map((s) => descriptor.parties.indexOf(s) + 1),
+        // Computed from the bytes by this party; no digest is ever received.
+        messages: deps.codecs.get(descriptor.network).messages(request.unsigned, publicKey),
+      },
+      seed,
+      log,
+    );
+  } finally {
+    share.fill(0);
+  }
 }
 
 /** Machines know indices; people and ledgers know party ids. */
@@ -140,5 +185,10 @@ function nameCulprit(error: unknown, members: readonly string[]): unknown {
   if (!(error instanceof KeysagaError) || error.details.culprit === undefined) return error;
   const name = members[Number(error.details.culprit) - 1];
   if (name === undefined) return error;
-  return new KeysagaError(error.code, error.message, { ...error.details, culprit: name }, { retryable: error.retryable });
+  return new KeysagaError(
+    error.code,
+    error.message,
+    { ...error.details, culprit: name },
+    { retryable: error.retryable },
+  );
 }

@@ -1,11 +1,12 @@
 /** Taking a policy document: verified against the pinned administrators, chained to the version before, acknowledged by a receipt. */
-import { checkSuccession, verifySignedPolicy } from '../../core/policy.ts';
+
 import { parseWith } from '../../core/parse.ts';
+import { checkSuccession, verifySignedPolicy } from '../../core/policy.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { PolicyDelivery, type SignedPolicyReceipt } from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
-import { closeSession, erase } from './sessions.ts';
+import { closeSession, eraseClosed } from './sessions.ts';
 
 export async function receivePolicy(deps: PartyDeps, input: unknown): Promise<SignedPolicyReceipt> {
   const { signed } = parseWith(PolicyDelivery, input, 'policy');
@@ -13,16 +14,25 @@ export async function receivePolicy(deps: PartyDeps, input: unknown): Promise<Si
   const hash = verifySignedPolicy(signed, administrators, administratorQuorum);
   const { policyId, version } = signed.policy;
   const closed = await deps.store.transaction(async (tx) => {
+    // No prepare may bind the old version once this commits: those under way commit first, and are seen below.
+    await tx.lockPolicy(policyId, 'update');
     const versions = await tx.policyVersions(policyId);
     const same = versions.find((v) => v.version === version);
     if (same !== undefined) {
       if (same.hash !== hash)
-        throw new KeysagaError('PolicyViolation', 'This party holds another document of that version.', { field: 'version' });
+        throw new KeysagaError(
+          'PolicyViolation',
+          'This party holds another document of that version.',
+          { field: 'version' },
+        );
       return [];
     }
     const current = versions[0];
     if (current === undefined) {
-      if (version !== 1) throw new KeysagaError('PolicyViolation', 'A policy begins with version 1.', { field: 'version' });
+      if (version !== 1)
+        throw new KeysagaError('PolicyViolation', 'A policy begins with version 1.', {
+          field: 'version',
+        });
     } else checkSuccession(current.document.policy, signed.policy);
     const now = deps.clock.now();
     await tx.insertPolicy({ policyId, version, hash, document: signed, at: now });
@@ -31,10 +41,14 @@ export async function receivePolicy(deps: PartyDeps, input: unknown): Promise<Si
       (s) => !(s.request.kind === 'sign' && s.request.purpose === 'void'),
     );
     for (const session of open) await closeSession(tx, session, 'superseded', now);
-    await tx.audit({ kind: 'policy-received', at: now, detail: { policyId, version: `${version}`, hash } });
-    return open.map((s) => s.dataKeyId);
+    await tx.audit({
+      kind: 'policy-received',
+      at: now,
+      detail: { policyId, version: `${version}`, hash },
+    });
+    return open;
   });
-  await erase(deps, closed);
+  await eraseClosed(deps, closed);
   const receipt = { party, policyId, version, policyHash: hash };
   return { receipt, signature: deps.identity.sign(signedBytes('receipt', receipt)) };
 }

@@ -7,9 +7,14 @@ import { requireOnceValidQuorum, requireQuorum, requireStartDelay } from '../../
 import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { effectiveDailyLimit, limitFor } from '../../core/policy.ts';
 import type { DecodedTransaction } from '../../core/ports/blockchain.ts';
-import type { PartyTransaction, ShareRow } from '../../core/ports/party-store.ts';
-import { checkLine, requireOnlyLine } from '../../core/rules/line.ts';
+import type {
+  LineTransaction,
+  PartyTransaction,
+  SessionRow,
+  ShareRow,
+} from '../../core/ports/party-store.ts';
 import { DAY_MS, dailySpent, requireWithinLimit } from '../../core/rules/limits.ts';
+import { checkLine, requireOnlyLine } from '../../core/rules/line.ts';
 import { checkPayment } from '../../core/rules/payment.ts';
 import { checkIntentTime } from '../../core/rules/time.ts';
 import { checkVoid } from '../../core/rules/void.ts';
@@ -38,21 +43,35 @@ export async function admitSigning(
     self: settings.party,
   });
   if (request.signers.length !== key.threshold)
-    throw new KeysagaError('InvalidInput', `Exactly ${key.threshold} signers are needed.`, { field: 'signers' });
+    throw new KeysagaError('InvalidInput', `Exactly ${key.threshold} signers are needed.`, {
+      field: 'signers',
+    });
+  requireOnlyLine(request.line);
   requireOnlyLine(request.line);
   const codec = codecs.get(key.network);
   const publicKey = hexToBytes(key.publicKey);
   const intent = parseIntent(request.intent);
   const digest = intentDigest(intent);
   const decoded = codec.decode(request.unsigned, publicKey);
-  const transaction = { intent, decoded, address: key.address, network: key.network, walletId: key.walletId };
+  const transaction = {
+    intent,
+    decoded,
+    address: key.address,
+    network: key.network,
+    walletId: key.walletId,
+  };
 
   if (request.purpose === 'payment') {
+    await tx.lockPolicy(key.policyId, 'share');
     const { policy, hash } = await currentPolicy(tx, key.policyId);
     if (hash !== request.policyHash)
-      throw new KeysagaError('PolicyUnknown', 'Another policy version is in force here.', { field: 'policyHash' });
+      throw new KeysagaError('PolicyUnknown', 'Another policy version is in force here.', {
+        field: 'policyHash',
+      });
     checkIntentTime({ intent, now, sessionLifeMs: settings.signingSessionMs });
+    const line = await lockedLine(tx, request, digest, now);
     const approvals = {
+      // Read under the line's lock: a rejection that this party keeps at the same time closes what comes before it.
       approvals: [...request.approvals, ...(await tx.rejectionsOf(digest))],
       intentDigest: digest,
       policy,
@@ -63,20 +82,23 @@ export async function admitSigning(
     requireQuorum(approvals);
     requireStartDelay(approvals);
     checkPayment({ ...transaction, policy });
-    const superseded = await joinLine(deps, tx, request, digest, decoded, now);
+    const superseded = await joinLine(tx, request, digest, decoded, line, now);
     await reserveLimit(tx, { request, digest, policy, share, now });
     return admission(superseded);
   }
 
   const policies = (await tx.policyVersions(key.policyId)).map((p) => p.document.policy);
   const policy = policies[0];
-  if (policy === undefined) throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', { field: 'policyHash' });
+  if (policy === undefined)
+    throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', {
+      field: 'policyHash',
+    });
   requireOnceApproved(deps, request, digest, policies, now);
-  const standing = await lockedHistory(tx, request, digest, now);
-  checkVoid({ ...transaction, policy, released: standing.map((t) => t.conflictKeys) });
-  return admission(await joinLine(deps, tx, request, digest, decoded, now));
+  const line = await lockedLine(tx, request, digest, now);
+  checkVoid({ ...transaction, policy, released: line.history.map((t) => t.conflictKeys) });
+  return admission(await joinLine(tx, request, digest, decoded, line, now));
 
-  function admission(superseded: readonly string[]): Admission {
+  function admission(superseded: readonly SessionRow[]): Admission {
     return {
       policyId: key.policyId,
       members: key.parties,
@@ -90,16 +112,27 @@ export async function admitSigning(
 }
 
 /** The share, locked against refresh and destruction for as long as sessions hold it. */
-export async function activeShare(tx: PartyTransaction, keyId: string, epoch: number): Promise<ShareRow> {
+export async function activeShare(
+  tx: PartyTransaction,
+  keyId: string,
+  epoch: number,
+): Promise<ShareRow> {
   const share = await tx.liveShare(keyId, epoch, 'share');
-  if (share === undefined) throw new KeysagaError('KeyUnknown', 'This party holds no share of that key and epoch.', { field: 'keyId' });
-  if (share.state !== 'active') throw new KeysagaError('KeyNotActive', 'The key share is not active yet.', { field: 'keyId' });
+  if (share === undefined)
+    throw new KeysagaError('KeyUnknown', 'This party holds no share of that key and epoch.', {
+      field: 'keyId',
+    });
+  if (share.state !== 'active')
+    throw new KeysagaError('KeyNotActive', 'The key share is not active yet.', { field: 'keyId' });
   return share;
 }
 
 async function currentPolicy(tx: PartyTransaction, policyId: string) {
   const row = await tx.policy(policyId);
-  if (row === undefined) throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', { field: 'policyHash' });
+  if (row === undefined)
+    throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', {
+      field: 'policyHash',
+    });
   return { policy: row.document.policy, hash: row.hash };
 }
 
@@ -114,7 +147,13 @@ function requireOnceApproved(
   let refusal: unknown;
   for (const policy of policies) {
     try {
-      requireOnceValidQuorum({ approvals: request.approvals, intentDigest: digest, policy, now, verify: deps.verify });
+      requireOnceValidQuorum({
+        approvals: request.approvals,
+        intentDigest: digest,
+        policy,
+        now,
+        verify: deps.verify,
+      });
       return;
     } catch (error) {
       refusal ??= error;
@@ -123,28 +162,46 @@ function requireOnceApproved(
   throw refusal;
 }
 
-async function lockedHistory(tx: PartyTransaction, request: PrepareSign, digest: string, now: number) {
+type LockedLine = {
+  readonly open: readonly SessionRow[];
+  /** Sessions closed here because their time was over. */
+  readonly expired: readonly SessionRow[];
+  /** What is released or open. */
+  readonly history: readonly LineTransaction[];
+};
+
+/** The line under its lock. A session whose time is over counts no more, whether or not a sweep has closed it. */
+async function lockedLine(
+  tx: PartyTransaction,
+  request: PrepareSign,
+  digest: string,
+  now: number,
+): Promise<LockedLine> {
   const row = await tx.lockLine(digest, request.line, request.keyId, now);
   if (row.keyId !== request.keyId)
     throw new KeysagaError('LineClosed', 'This line belongs to another key.', { field: 'keyId' });
-  return tx.lineTransactions(digest, request.line);
+  const sessions = await tx.openSessionsOfLine(digest, request.line);
+  const expired = sessions.filter((s) => s.expiresAt <= now);
+  for (const session of expired) await closeSession(tx, session, 'expired', now);
+  return {
+    open: sessions.filter((s) => s.expiresAt > now),
+    expired,
+    history: await tx.lineTransactions(digest, request.line),
+  };
 }
 
-/** Under the line's lock: conflict with everything that may be out, one open session, the older one tombstoned. */
+/** Conflict with everything that may be out, one open session, the older one tombstoned. */
 async function joinLine(
-  deps: PartyDeps,
   tx: PartyTransaction,
   request: PrepareSign,
   digest: string,
   decoded: DecodedTransaction,
+  { open, expired, history }: LockedLine,
   now: number,
-): Promise<string[]> {
-  const history = await lockedHistory(tx, request, digest, now);
+): Promise<SessionRow[]> {
   const { attempt, purpose, line } = request;
   checkLine({ attempt, purpose, conflictKeys: decoded.conflictKeys }, history);
-  const older = await tx.openSessionsOfLine(digest, line);
-  for (const session of older)
-    await closeSession(tx, session, session.expiresAt <= now ? 'expired' : 'superseded', now);
+  for (const session of open) await closeSession(tx, session, 'superseded', now);
   await tx.insertLineTransaction({
     attempt,
     intentDigest: digest,
@@ -156,18 +213,27 @@ async function joinLine(
     fee: `${decoded.fee}`,
     at: now,
   });
-  return older.map((session) => session.dataKeyId);
+  return [...expired, ...open];
 }
 
 /** Rolling 24 h under the asset's lock; what this line already spent is not counted a second time. */
 async function reserveLimit(
   tx: PartyTransaction,
-  { request, digest, policy, share, now }: { request: PrepareSign; digest: string; policy: Policy; share: ShareRow; now: number },
+  {
+    request,
+    digest,
+    policy,
+    share,
+    now,
+  }: { request: PrepareSign; digest: string; policy: Policy; share: ShareRow; now: number },
 ): Promise<void> {
   const { intent, line, keyId } = request;
   const { descriptor } = share;
   await tx.lockLimit(keyId, intent.asset);
-  const entries = await tx.spentSince(keyId, intent.asset, now - DAY_MS, { intentDigest: digest, line });
+  const entries = await tx.spentSince(keyId, intent.asset, now - DAY_MS, {
+    intentDigest: digest,
+    line,
+  });
   const own = entries.find((e) => e.intentDigest === digest && e.line === line);
   if (own !== undefined) return;
   requireWithinLimit({
@@ -180,5 +246,12 @@ async function reserveLimit(
     used: dailySpent(entries, now),
     asked: BigInt(intent.amount),
   });
-  await tx.reserveSpend({ intentDigest: digest, line, keyId, asset: intent.asset, amount: intent.amount, at: now });
+  await tx.reserveSpend({
+    intentDigest: digest,
+    line,
+    keyId,
+    asset: intent.asset,
+    amount: intent.amount,
+    at: now,
+  });
 }

@@ -2,20 +2,27 @@
  * `prepare`: a party decides alone whether it takes part. What it answers is signed and stored; a repeat gets the
  * stored answer, the attempt under another body is refused, a closed attempt never reopens.
  */
-import type { PartyTransaction, SessionRow } from '../../core/ports/party-store.ts';
-import type { SealContext } from '../../core/ports/sealing.ts';
-import { bytesToHex, digestHex } from '../../core/signed.ts';
-import { signedBytes } from '../../schema/contracts/canonical.ts';
-import { KeysagaError } from '../../schema/contracts/errors.ts';
-import { PrepareRequest, type PrepareAnswer, type SignedHead, type SignedPrepareAnswer } from '../../schema/contracts/party.ts';
+
 import { countApprovals } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { parseWith } from '../../core/parse.ts';
+import type { PartyTransaction, SessionRow } from '../../core/ports/party-store.ts';
+import type { SealContext } from '../../core/ports/sealing.ts';
+import { requireOnlyLine } from '../../core/rules/line.ts';
 import { decidePrepare } from '../../core/session/session.ts';
+import { bytesToHex, digestHex } from '../../core/signed.ts';
+import { signedBytes } from '../../schema/contracts/canonical.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import {
+  type PrepareAnswer,
+  PrepareRequest,
+  type SignedHead,
+  type SignedPrepareAnswer,
+} from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 import { admitKeygen } from './prepare-keygen.ts';
 import { activeShare, admitSigning } from './prepare-sign.ts';
-import { erase, sessionDataKeyId } from './sessions.ts';
+import { closeSession, eraseClosed, newDataKeyId } from './sessions.ts';
 
 /** What the judgement of a request adds to its session. */
 export type Admission = {
@@ -26,12 +33,15 @@ export type Admission = {
   readonly lifeMs: number;
   readonly intentDigest: string | null;
   readonly line: number | null;
-  /** Data keys of sessions that this one superseded; destroyed after the commit. */
-  readonly superseded: readonly string[];
+  /** Sessions that this one closed; erased after the commit. */
+  readonly superseded: readonly SessionRow[];
 };
 
 /** Associated data of a session's sealed seed. */
-export const seedContext = (party: string, row: Pick<SessionRow, 'keyId' | 'attempt' | 'epoch'>): SealContext => ({
+export const seedContext = (
+  party: string,
+  row: Pick<SessionRow, 'keyId' | 'attempt' | 'epoch'>,
+): SealContext => ({
   party,
   keyId: row.keyId,
   purpose: 'seed',
@@ -44,44 +54,65 @@ export async function prepare(deps: PartyDeps, input: unknown): Promise<SignedPr
   const request = parseWith(PrepareRequest, input, 'prepare');
   const requestHash = digestHex('prepare-request', request);
   if (!request.signers.includes(deps.settings.party))
-    throw new KeysagaError('InvalidInput', 'This party is not among the signers.', { field: 'signers' });
+    throw new KeysagaError('InvalidInput', 'This party is not among the signers.', {
+      field: 'signers',
+    });
   await keepRejections(deps, request);
 
   const { answer, superseded } = await deps.store.transaction(async (tx) => {
+    await tx.lockAttempt(request.attempt);
     const existing = await tx.session(request.attempt, { lock: true });
-    if (existing !== undefined) return { answer: storedAnswer(existing, requestHash, deps.clock.now()), superseded: [] };
+    if (existing !== undefined)
+      return { answer: storedAnswer(existing, requestHash, deps.clock.now()), superseded: [] };
     return admit(deps, tx, request, requestHash);
   });
   await deps.failPoints.at('party.prepare:after-commit');
-  await erase(deps, superseded);
+  await eraseClosed(deps, superseded);
   return answer;
 }
 
 /**
  * A rejection binds the party that has seen it, so it is kept in a commit of its own: the request that carried it
- * is refused and rolled back, and might come again without it.
+ * is refused and rolled back, and might come again without it. Under the line's lock, as approvals are counted, and
+ * what an earlier count let begin ends with it, as long as nothing has been released.
  */
 async function keepRejections(deps: PartyDeps, request: PrepareRequest): Promise<void> {
   if (request.kind !== 'sign' || request.purpose !== 'payment') return;
   const rejections = request.approvals.filter((a) => a.approval.decision === 'reject');
   if (rejections.length === 0) return;
-  const digest = intentDigest(parseIntent(request.intent));
-  const now = deps.clock.now();
-  await deps.store.transaction(async (tx) => {
+  requireOnlyLine(request.line);
+  const intent = parseIntent(request.intent);
+  const digest = intentDigest(intent);
+  const closed = await deps.store.transaction(async (tx) => {
+    const now = deps.clock.now();
     const { descriptor } = await activeShare(tx, request.keyId, request.epoch);
     const current = await tx.policy(descriptor.policyId);
-    if (current === undefined) return;
-    const { rejected } = countApprovals({
-      approvals: rejections,
-      intentDigest: digest,
-      policy: current.document.policy,
-      now,
-      horizonMs: 0,
-      verify: deps.verify,
+    // Only the wallet's own approvers speak about its intents.
+    if (current === undefined || intent.walletId !== descriptor.walletId) return [];
+    const { policy } = current.document;
+    // One by one: a forged one under the same name must not ride on a valid one.
+    const valid = rejections.filter((signed) => {
+      const { verify } = deps;
+      const count = {
+        approvals: [signed],
+        intentDigest: digest,
+        policy,
+        now,
+        horizonMs: 0,
+        verify,
+      };
+      return countApprovals(count).rejected.length > 0;
     });
-    for (const signed of rejections)
-      if (rejected.includes(signed.approval.approver)) await tx.insertRejection(signed, now);
+    if (valid.length === 0) return [];
+    await tx.lockLine(digest, request.line, request.keyId, now);
+    for (const signed of valid) await tx.insertRejection(signed, now);
+    const open = (await tx.openSessionsOfLine(digest, request.line)).filter(
+      (s) => s.request.kind === 'sign' && s.request.purpose === 'payment',
+    );
+    for (const session of open) await closeSession(tx, session, 'superseded', now);
+    return open;
   });
+  await eraseClosed(deps, closed);
 }
 
 /** A repeat gets the stored answer, also after the release; a closed attempt and another body are refused. */
@@ -90,11 +121,18 @@ function storedAnswer(row: SessionRow, requestHash: string, now: number): Signed
   return row.answer;
 }
 
-async function admit(deps: PartyDeps, tx: PartyTransaction, request: PrepareRequest, requestHash: string) {
+async function admit(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  request: PrepareRequest,
+  requestHash: string,
+) {
   const { settings } = deps;
   const now = deps.clock.now();
   const admission =
-    request.kind === 'keygen' ? await admitKeygen(deps, tx, request) : await admitSigning(deps, tx, request, now);
+    request.kind === 'keygen'
+      ? await admitKeygen(deps, tx, request)
+      : await admitSigning(deps, tx, request, now);
 
   const seed = deps.random.bytes(32);
   try {
@@ -111,10 +149,18 @@ async function admit(deps: PartyDeps, tx: PartyTransaction, request: PrepareRequ
       head: await signedHead(deps, tx),
       witnessed: [...(await tx.witnessed())],
     };
-    const answer = { answer: body, signature: deps.identity.sign(signedBytes('prepare-answer', body)) };
-    const dataKeyId = sessionDataKeyId(request.attempt);
+    const answer = {
+      answer: body,
+      signature: deps.identity.sign(signedBytes('prepare-answer', body)),
+    };
     // The data key is durable before the row that needs it; a crash in between leaves an orphan for the sweep.
-    const sealedSeed = await deps.sealer.seal(dataKeyId, seed, seedContext(settings.party, request), { create: true });
+    const dataKeyId = newDataKeyId(deps, 'session', request.attempt);
+    const sealedSeed = await deps.sealer.seal(
+      dataKeyId,
+      seed,
+      seedContext(settings.party, request),
+      { create: true },
+    );
     await tx.insertSession({
       attempt: request.attempt,
       kind: request.kind,

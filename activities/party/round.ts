@@ -3,53 +3,93 @@
  * answered is answered with the stored bytes; an inbox that differs from the committed one closes the session.
  * Otherwise the inbox is committed, then the outbox or a terminal failure is computed and committed, then answered.
  */
-import { isOpen, type PartyTransaction, type RoundRow, type SessionRow } from '../../core/ports/party-store.ts';
+
 import { parseWith } from '../../core/parse.ts';
-import { checkEnvelopes, checkPrepared, decideRound, inboxHash } from '../../core/session/session.ts';
+import {
+  isOpen,
+  type PartyTransaction,
+  type RoundRow,
+  type SessionRow,
+  type ShareRow,
+} from '../../core/ports/party-store.ts';
+import {
+  checkEnvelopes,
+  checkPrepared,
+  decideRound,
+  inboxHash,
+} from '../../core/session/session.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { type RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
 import type { Hex } from '../../schema/contracts/primitives.ts';
-import type { LiveRuns } from './live-runs.ts';
-import type { PartyDeps } from './deps.ts';
 import { commitOutbox } from './commit.ts';
+import type { PartyDeps } from './deps.ts';
 import { echoBefore } from './envelopes.ts';
-import { closedError, closeSession, erase } from './sessions.ts';
+import { computeRound, type LiveRun, type LiveRuns, type RoundTask } from './live-runs.ts';
+import { closedError, closeSession, erase, eraseClosed } from './sessions.ts';
+import { sealedShare } from './shares.ts';
 
 type Begun =
-  | { readonly kind: 'stored'; readonly answer: RoundAnswer }
-  | { readonly kind: 'refused'; readonly error: KeysagaError; readonly dataKeyId?: string }
-  | { readonly kind: 'compute'; readonly row: SessionRow; readonly rounds: readonly RoundRow[] };
+  | { readonly kind: 'stored'; readonly answer: RoundAnswer; readonly erase?: string }
+  /** `closed`: the session that this very request closed. */
+  | { readonly kind: 'refused'; readonly error: KeysagaError; readonly closed?: SessionRow }
+  | ({ readonly kind: 'compute' } & RoundTask);
 
 export async function round(deps: PartyDeps, live: LiveRuns, input: unknown): Promise<RoundAnswer> {
   const request = parseWith(RoundRequest, input, 'round');
   return live.exclusive(request.attempt, async () => {
-    const begun = await deps.store.transaction((tx) => begin(deps, tx, request));
-    if (begun.kind === 'stored') return begun.answer;
+    const run = live.take(request.attempt, request.round);
+    let begun: Begun;
+    try {
+      begun = await deps.store.transaction((tx) => begin(deps, tx, request, run));
+    } catch (error) {
+      // A request that left no trace in the session leaves none here.
+      if (run !== undefined) live.keep(request.attempt, run);
+      throw error;
+    }
+    if (begun.kind !== 'compute') run?.dispose();
+    if (begun.kind === 'stored') {
+      // Released shares leave after the seed's key is gone, also when a crash came between the commit and the erasure.
+      if (begun.erase !== undefined) await erase(deps, [begun.erase]);
+      return begun.answer;
+    }
     if (begun.kind === 'refused') {
-      if (begun.dataKeyId !== undefined) {
-        live.drop(request.attempt);
-        await erase(deps, [begun.dataKeyId]);
-      }
+      if (begun.closed !== undefined) await eraseClosed(deps, [begun.closed]);
       throw begun.error;
     }
     await deps.failPoints.at('party.round:after-inbox-commit');
-    return compute(deps, live, begun.row, begun.rounds, request.round);
+    return compute(deps, live, begun);
   });
 }
 
-async function begin(deps: PartyDeps, tx: PartyTransaction, request: RoundRequest): Promise<Begun> {
-  const now = deps.clock.now();
+async function begin(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  request: RoundRequest,
+  run: LiveRun | undefined,
+): Promise<Begun> {
   const row = await tx.session(request.attempt, { lock: true });
+  // After the wait for the lock, which may have been long.
+  const now = deps.clock.now();
   if (row === undefined || row.keyId !== request.keyId)
-    throw new KeysagaError('SessionUnknown', 'This party has no such session.', { attempt: request.attempt });
+    throw new KeysagaError('SessionUnknown', 'This party has no such session.', {
+      attempt: request.attempt,
+    });
   const rounds = await tx.rounds(row.attempt);
   const hash = inboxHash(request.round === 1 ? (request.prepared ?? []) : request.inbox);
   const stored = rounds.find((r) => r.round === request.round);
-  if (!isOpen(row.state) && row.state !== 'released') return { kind: 'refused', error: closedError(row) };
-  if (stored?.outbox && stored.inboxHash === hash) return { kind: 'stored', answer: answerOf(row, stored) };
+  if (!isOpen(row.state) && row.state !== 'released')
+    return { kind: 'refused', error: closedError(row) };
+  if (stored?.outbox && stored.inboxHash === hash) {
+    const left = row.state === 'released' && !row.dataKeyDestroyed;
+    return {
+      kind: 'stored',
+      answer: answerOf(row, stored),
+      ...(left ? { erase: row.dataKeyId } : {}),
+    };
+  }
   if (isOpen(row.state) && row.expiresAt <= now) {
     await closeSession(tx, row, 'expired', now);
-    return { kind: 'refused', error: closedError({ ...row, state: 'expired' }), dataKeyId: row.dataKeyId };
+    return { kind: 'refused', error: closedError({ ...row, state: 'expired' }), closed: row };
   }
   const sessionId = authenticate(deps, row, rounds, request, now);
   try {
@@ -57,35 +97,92 @@ async function begin(deps: PartyDeps, tx: PartyTransaction, request: RoundReques
       { ...row, log: rounds },
       { round: request.round, inboxHash: hash, now },
     );
-    if (verdict.kind === 'resume') return { kind: 'compute', row, rounds };
+    if (verdict.kind === 'resume')
+      return {
+        kind: 'compute',
+        row,
+        rounds,
+        round: request.round,
+        run,
+        share: await shareFor(row),
+      };
   } catch (error) {
-    if (!isKeysagaError(error, 'RoundConflict') || !isOpen(row.state)) throw error;
-    // Authentic, and yet another inbox for the same round: somebody shows two stories. The session ends here.
-    await closeSession(tx, row, 'failed', now, { code: error.code, message: error.message });
-    return { kind: 'refused', error, dataKeyId: row.dataKeyId };
+    if (!isKeysagaError(error, 'RoundConflict')) throw error;
+    // Authentic, and yet another inbox for the same round: somebody shows two stories. The session ends here; of one
+    // that is over already, only the attempt to is recorded.
+    if (isOpen(row.state)) {
+      await closeSession(tx, row, 'failed', now, { code: error.code, message: error.message });
+      return { kind: 'refused', error, closed: row };
+    }
+    const { keyId, attempt } = row;
+    await tx.audit({
+      kind: 'round-conflict',
+      keyId,
+      attempt,
+      at: now,
+      detail: { round: `${request.round}` },
+    });
+    return { kind: 'refused', error };
   }
 
-  await tx.insertInbox(row.attempt, { round: request.round, inboxHash: hash, inbox: request.inbox, at: now });
+  await tx.insertInbox(row.attempt, {
+    round: request.round,
+    inboxHash: hash,
+    inbox: request.inbox,
+    at: now,
+  });
   let session = row;
   if (request.round === 1) {
     const prepared = request.prepared ?? [];
-    for (const { answer } of prepared)
-      if (answer.party !== deps.settings.party) await tx.witness(answer.head, now);
+    const { party } = deps.settings;
+    await tx.witness(
+      prepared.filter((p) => p.answer.party !== party).map((p) => p.answer.head),
+      now,
+    );
     await tx.updateSession(row.attempt, { state: 'running', sessionId, prepared });
     session = { ...row, state: 'running', sessionId, prepared };
   }
+  const share = await shareFor(row);
   await deps.failPoints.at('party.round:before-inbox-commit');
-  const committed: RoundRow = { round: request.round, inboxHash: hash, inbox: request.inbox, outboxHash: null, outbox: null, keygen: null };
-  return { kind: 'compute', row: session, rounds: [...rounds, committed] };
+  const committed: RoundRow = {
+    round: request.round,
+    inboxHash: hash,
+    inbox: request.inbox,
+    outboxHash: null,
+    outbox: null,
+    keygen: null,
+  };
+  return {
+    kind: 'compute',
+    row: session,
+    rounds: [...rounds, committed],
+    round: request.round,
+    run,
+    share,
+  };
+
+  /** A run that is not in memory is rebuilt, for which a signer opens its share. */
+  async function shareFor(session: SessionRow): Promise<ShareRow | undefined> {
+    return run === undefined && session.kind === 'sign' ? sealedShare(tx, session, now) : undefined;
+  }
 }
 
 /** Throws for whatever does not verify; answers with the session id. */
-function authenticate(deps: PartyDeps, row: SessionRow, rounds: readonly RoundRow[], request: RoundRequest, now: number): Hex {
+function authenticate(
+  deps: PartyDeps,
+  row: SessionRow,
+  rounds: readonly RoundRow[],
+  request: RoundRequest,
+  now: number,
+): Hex {
   const { settings, verify } = deps;
   if (request.round === 1) {
     if (request.inbox.length > 0)
-      throw new KeysagaError('InvalidInput', 'Round 1 takes the prepare answers and no envelopes.', { field: 'inbox' });
-    const answers = request.prepared ?? [];
+      throw new KeysagaError(
+        'InvalidInput',
+        'Round 1 takes the prepare answers and no envelopes.',
+        { field: 'inbox' },
+      );
     const checked = checkPrepared({
       answers: request.prepared ?? [],
       request: row.request,
@@ -99,9 +196,14 @@ function authenticate(deps: PartyDeps, row: SessionRow, rounds: readonly RoundRo
     return checked.sessionId;
   }
   if (request.prepared !== undefined)
-    throw new KeysagaError('InvalidInput', 'Prepare answers belong to round 1.', { field: 'prepared' });
+    throw new KeysagaError('InvalidInput', 'Prepare answers belong to round 1.', {
+      field: 'prepared',
+    });
   if (row.sessionId === null)
-    throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', { field: 'round', round: request.round });
+    throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', {
+      field: 'round',
+      round: request.round,
+    });
   const sentIn = request.round - 1;
   checkEnvelopes({
     envelopes: request.inbox,
@@ -128,36 +230,49 @@ export function answerOf(row: SessionRow, stored: RoundRow): RoundAnswer {
   };
 }
 
-async function compute(
-  deps: PartyDeps,
-  live: LiveRuns,
-  row: SessionRow,
-  rounds: readonly RoundRow[],
-  round: number,
-): Promise<RoundAnswer> {
+async function compute(deps: PartyDeps, live: LiveRuns, task: RoundTask): Promise<RoundAnswer> {
+  const { row, rounds, round } = task;
+  let run: LiveRun | undefined;
   try {
-    const computed = await live.compute(row, rounds, round);
-    return await commitOutbox(deps, live, row, rounds, round, computed);
+    const done = await computeRound(deps, task);
+    run = done.run;
+    const wipe = () => done.run.dispose();
+    const answer = await commitOutbox(deps, row, rounds, round, done.computed, wipe);
+    if (!answer.done) live.keep(row.attempt, run);
+    return answer;
   } catch (error) {
-    live.drop(row.attempt);
+    run?.dispose();
     // A verdict of the protocol, the replay or a rule is terminal; a lost database or disk says nothing.
     if (!isKeysagaError(error) || error.retryable) throw error;
-    await recordFailure(deps, row, error);
-    throw error;
+    return settleFailure(deps, row, round, error);
   }
 }
 
-/** The failure is terminal and durable before it is answered, so that the same seed never meets another input. */
-async function recordFailure(deps: PartyDeps, row: SessionRow, error: KeysagaError): Promise<void> {
-  const closed = await deps.store.transaction(async (tx) => {
+/**
+ * The failure is terminal and durable before it is answered, so that the same seed never meets another input. Looks
+ * again first: another instance may have answered meanwhile and destroyed the key that this one missed.
+ */
+async function settleFailure(
+  deps: PartyDeps,
+  row: SessionRow,
+  round: number,
+  error: KeysagaError,
+): Promise<RoundAnswer> {
+  const settled = await deps.store.transaction(async (tx) => {
     const now = await tx.session(row.attempt, { lock: true });
-    if (now === undefined || !isOpen(now.state)) return false;
-    await closeSession(tx, now, 'failed', deps.clock.now(), {
-      code: error.code,
-      message: error.message,
-      culprit: error.details.culprit,
-    });
-    return true;
+    if (now === undefined) throw error;
+    const stored = (await tx.rounds(row.attempt)).find((r) => r.round === round);
+    if (stored?.outbox && (isOpen(now.state) || now.state === 'released'))
+      return answerOf(now, stored);
+    if (now.state === 'released') throw error;
+    if (!isOpen(now.state)) return closedError(now);
+    const { culprit } = error.details;
+    const failure = { code: error.code, message: error.message, culprit };
+    const state = error.code === 'SessionExpired' ? 'expired' : 'failed';
+    await closeSession(tx, now, state, deps.clock.now(), failure);
+    return error;
   });
-  if (closed) await erase(deps, [row.dataKeyId]);
+  if (!isKeysagaError(settled)) return settled;
+  await eraseClosed(deps, [row]);
+  throw settled;
 }

@@ -1,33 +1,42 @@
 /** `abort` and `destroy`: the undos. Idempotent; neither reaches an active share. */
 import { verifyNever } from '../../core/certificates.ts';
-import { decideAbort } from '../../core/session/session.ts';
 import { destroy as decideDestroy, type KeyShare } from '../../core/keyshare/keyshare.ts';
-import { isOpen, type ShareRow } from '../../core/ports/party-store.ts';
 import { parseWith } from '../../core/parse.ts';
+import { isOpen, type SessionRow, type ShareRow } from '../../core/ports/party-store.ts';
+import { decideAbort } from '../../core/session/session.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
 import type { SignedNever } from '../../schema/contracts/key.ts';
-import { type AbortAnswer, AbortRequest, type DestroyAnswer, DestroyRequest } from '../../schema/contracts/party.ts';
-import { backupName } from './commit.ts';
+import {
+  type AbortAnswer,
+  AbortRequest,
+  type DestroyAnswer,
+  DestroyRequest,
+} from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 import type { LiveRuns } from './live-runs.ts';
-import { closeSession, erase, sessionDataKeyId, shareDataKeyId } from './sessions.ts';
+import { backupName, closeSession, erase, eraseClosed } from './sessions.ts';
 
 /** Ends a session and destroys its nonces. What was released stays released, and the answer says so. */
 export async function abort(deps: PartyDeps, live: LiveRuns, input: unknown): Promise<AbortAnswer> {
   const { keyId, attempt, reason } = parseWith(AbortRequest, input, 'abort');
-  const outcome = await deps.store.transaction(async (tx) => {
-    const row = await tx.session(attempt, { lock: true });
-    const known = row?.keyId === (keyId as string) ? row : undefined;
+  const { outcome, row } = await deps.store.transaction(async (tx) => {
+    const found = await tx.session(attempt, { lock: true });
+    const known = found?.keyId === (keyId as string) ? found : undefined;
     const verdict = decideAbort(known);
-    if (verdict !== 'abort' || known === undefined) return verdict === 'abort' ? ('unknown' as const) : verdict;
-    await closeSession(tx, known, 'aborted', deps.clock.now(), { code: 'Cancelled', message: reason });
+    if (known === undefined) return { outcome: 'unknown' as const, row: undefined };
+    if (verdict !== 'abort') return { outcome: verdict, row: known };
+    await closeSession(tx, known, 'aborted', deps.clock.now(), {
+      code: 'Cancelled',
+      message: reason,
+    });
     await deps.failPoints.at('party.abort:before-commit');
-    return 'aborted' as const;
+    return { outcome: 'aborted' as const, row: known };
   });
   await deps.failPoints.at('party.abort:after-commit');
-  if (outcome === 'aborted' || outcome === 'already-closed') {
-    live.drop(attempt);
-    await erase(deps, [sessionDataKeyId(attempt)]);
+  // Also on a repeat: a crash may have come between the commit and the erasure.
+  if (row !== undefined && (outcome === 'aborted' || outcome === 'already-closed')) {
+    live.drop(row.attempt);
+    await eraseClosed(deps, [row]);
   }
   return { attempt, outcome };
 }
@@ -37,26 +46,54 @@ export async function abort(deps: PartyDeps, live: LiveRuns, input: unknown): Pr
  * certified one only on another member's `never`, which proves that the n-th certificate cannot exist; an active one
  * not at all.
  */
-export async function destroy(deps: PartyDeps, live: LiveRuns, input: unknown): Promise<DestroyAnswer> {
+export async function destroy(
+  deps: PartyDeps,
+  live: LiveRuns,
+  input: unknown,
+): Promise<DestroyAnswer> {
   const { keyId, attempt, never } = parseWith(DestroyRequest, input, 'destroy');
   const { party } = deps.settings;
-  const answer = await deps.store.transaction(async (tx): Promise<DestroyAnswer> => {
+  const { answer, dead } = await deps.store.transaction(async (tx): Promise<Undone> => {
+    await tx.lockAttempt(attempt);
     const now = deps.clock.now();
     const session = await tx.session(attempt, { lock: true });
     const share = await tx.shareOfAttempt(keyId, attempt);
-    const word = await tx.word(keyId, attempt);
+    // What names another key, or a signing session, is not this ceremony: nothing of it may be touched.
+    if (session !== undefined && (session.kind !== 'keygen' || session.keyId !== (keyId as string)))
+      return {
+        answer: { attempt, outcome: 'nothing' },
+        dead: { session: undefined, share: undefined },
+      };
+    const dead = { session, share };
     if (share === undefined) {
-      if (word?.never) return { attempt, outcome: 'nothing', never: word.never };
+      const word = await tx.word(keyId, attempt);
+      if (word?.never) return { answer: { attempt, outcome: 'nothing', never: word.never }, dead };
       // Nothing was certified and from here on never will be, so that a late message cannot revive the ceremony.
-      if (session !== undefined && (session.kind !== 'keygen' || session.keyId !== (keyId as string)))
-        return { attempt, outcome: 'nothing' };
       const body = { party, attempt, keyId, at: new Date(now).toISOString() };
-      const signed: SignedNever = { never: body, signature: deps.identity.sign(signedBytes('never', body)) };
-      await tx.insertWord(keyId, attempt, { kind: 'never', certificate: null, never: signed, at: now });
+      const signed: SignedNever = {
+        never: body,
+        signature: deps.identity.sign(signedBytes('never', body)),
+      };
+      await tx.insertWord(keyId, attempt, {
+        kind: 'never',
+        certificate: null,
+        never: signed,
+        at: now,
+      });
       if (session !== undefined && isOpen(session.state))
-        await closeSession(tx, session, 'aborted', now, { code: 'Cancelled', message: 'The ceremony was undone.' });
+        await closeSession(tx, session, 'aborted', now, {
+          code: 'Cancelled',
+          message: 'The ceremony was undone.',
+        });
       await deps.failPoints.at('party.destroy:before-commit');
-      return { attempt, outcome: session === undefined ? 'nothing' : 'destroyed', never: signed };
+      return {
+        answer: {
+          attempt,
+          outcome: session === undefined ? 'nothing' : 'destroyed',
+          never: signed,
+        },
+        dead,
+      };
     }
     if (never !== undefined)
       verifyNever({
@@ -69,29 +106,49 @@ export async function destroy(deps: PartyDeps, live: LiveRuns, input: unknown): 
       });
     const open = await tx.openSessionsOfKey(keyId, share.epoch);
     const { outcome } = decideDestroy(
-      shareAggregate(share, open.filter((s) => s.kind === 'sign').map((s) => ({ session: s.attempt, expiresAt: s.expiresAt }))),
+      shareAggregate(
+        share,
+        open
+          .filter((s) => s.kind === 'sign')
+          .map((s) => ({ session: s.attempt, expiresAt: s.expiresAt })),
+      ),
       never === undefined ? 'none' : 'never',
       now,
     );
-    if (outcome !== 'destroyed') return { attempt, outcome };
+    if (outcome !== 'destroyed') return { answer: { attempt, outcome }, dead };
     await tx.setShareState(keyId, attempt, 'destroyed', now);
     await tx.audit({ kind: 'share-destroyed', keyId, attempt, at: now, detail: { on: 'never' } });
     await deps.failPoints.at('party.destroy:before-commit');
-    return { attempt, outcome };
+    return { answer: { attempt, outcome }, dead };
   });
   await deps.failPoints.at('party.destroy:after-commit');
-  if (answer.outcome !== 'kept') await eraseCeremony(deps, live, keyId, attempt);
+  if (answer.outcome !== 'kept') await eraseCeremony(deps, live, dead);
   return answer;
 }
 
-/** After the commit, and again on every repeat: a crash in between must not leave a copy. */
-async function eraseCeremony(deps: PartyDeps, live: LiveRuns, keyId: string, attempt: string): Promise<void> {
-  const kept = await deps.store.transaction(async (tx) => tx.shareOfAttempt(keyId, attempt));
-  if (kept !== undefined && kept.state !== 'destroyed') return;
-  live.drop(attempt);
-  await erase(deps, [sessionDataKeyId(attempt), shareDataKeyId(attempt)]);
-  // Ceremonies begin at epoch 0; a refresh has its own undo.
-  await deps.backup.remove(backupName({ keyId, epoch: kept?.epoch ?? 0, attempt }));
+/** The ceremony's own rows; nothing is erased that they do not name. */
+type Undone = {
+  readonly answer: DestroyAnswer;
+  readonly dead: { readonly session: SessionRow | undefined; readonly share: ShareRow | undefined };
+};
+
+/**
+ * After the commit, and again on every repeat: a crash in between must not leave a copy. A key that `certify` made and
+ * did not commit is of a closed ceremony now, and the sweep's.
+ */
+async function eraseCeremony(
+  deps: PartyDeps,
+  live: LiveRuns,
+  { session, share }: Undone['dead'],
+): Promise<void> {
+  if (session !== undefined) {
+    live.drop(session.attempt);
+    await eraseClosed(deps, [session]);
+  }
+  if (share !== undefined) {
+    await erase(deps, [share.dataKeyId]);
+    await deps.backup.remove(backupName(share));
+  }
 }
 
 function shareAggregate(row: ShareRow, leases: KeyShare['leases']): KeyShare {

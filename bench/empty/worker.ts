@@ -18,7 +18,8 @@ const shared = {
   dataConverter: createDataConverter({ keys: parsePayloadKeys(env('KEYSAGA_PAYLOAD_KEYS')) }),
 };
 const activities = { step: async (payload: string) => payload };
-const serve = (options: Omit<WorkerOptions, keyof typeof shared>) => Worker.create({ ...shared, ...options });
+const serve = (options: Omit<WorkerOptions, keyof typeof shared>) =>
+  Worker.create({ ...shared, ...options });
 
 const workers =
   role === 'sagas'

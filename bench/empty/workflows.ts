@@ -13,7 +13,11 @@ export type Shape = {
   readonly payload: number;
 };
 
-export const EMPTY_QUEUES = { sagas: 'empty-sagas', ledger: 'empty-ledger', chain: 'empty-chain' } as const;
+export const EMPTY_QUEUES = {
+  sagas: 'empty-sagas',
+  ledger: 'empty-ledger',
+  chain: 'empty-chain',
+} as const;
 export const emptyPartyQueue = (party: string): string => `empty-${party}`;
 export const emptyApprove = defineSignal('approve');
 
@@ -33,7 +37,8 @@ export async function emptyTransfer(shape: Shape): Promise<void> {
   await ledger.step('reserve');
   await condition(() => approvals >= shape.approvals);
   await chain.step('build');
-  const all = () => Promise.all(shape.parties.map((party) => on(emptyPartyQueue(party)).step(payload)));
+  const all = () =>
+    Promise.all(shape.parties.map((party) => on(emptyPartyQueue(party)).step(payload)));
   await all();
   for (let round = 1; round <= shape.rounds; round++) {
     if (round === shape.rounds) {

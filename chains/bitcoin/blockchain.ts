@@ -18,7 +18,7 @@ import { type BitcoinFollower, createFollower, type Logger } from './follower.ts
 import { lookUp } from './lookup.ts';
 import { bitcoinNetwork } from './networks.ts';
 import { type BitcoinNode, createNode } from './node.ts';
-import { encodePsbt } from './psbt.ts';
+import { encodePsbt, outpoint } from './psbt.ts';
 import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, walletScript } from './script.ts';
 import { insufficient, type Payment, type Plan, planPayment, selectCoins } from './selection.ts';
@@ -176,16 +176,16 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     );
   }
 
-  async function anchorOf(
+  function anchorOf(
     intent: TransferIntent,
-    spendables: readonly WatchedOutput[],
-  ): Promise<WatchedOutput | undefined> {
+    usable: readonly WatchedOutput[],
+  ): WatchedOutput | undefined {
     const { anchor } = intent;
     if (anchor === undefined) return undefined;
     const refuse = (message: string) =>
       new KeysagaError('InvalidInput', message, { field: 'anchor' });
     if (anchor.kind !== 'bitcoin-outpoint') throw refuse('the anchor is not a Bitcoin outpoint');
-    const found = spendables.find(
+    const found = usable.find(
       ({ txid, vout }) => txid === anchor.txid && String(vout) === anchor.vout,
     );
     if (found === undefined) throw refuse('the anchor is no spendable output of the wallet');
@@ -224,32 +224,39 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       const rates = await feeRates(node, options.fees ?? {});
       const payment: Payment = { to, amount, own, feeCap: BigInt(intent.feeCap), rates };
 
-      if (leaser.held.length > 0) {
-        const held = await heldOutputs(leaser.held, own);
-        const plan = planPayment(held, payment);
-        if (plan !== undefined) return result(plan, leaser.held);
-        throw insufficient(held, payment);
-      }
-
-      const leases: LeaseRequest[] = [];
+      // The ledger's rows hold more than a request does; an answer carries no more than that.
+      const leases = leaser.held.map(
+        ({ resource, detail }): LeaseRequest => ({ resource, detail }),
+      );
       const tryTake = async (output: WatchedOutput): Promise<boolean> => {
         const lease = leaseOf(output);
         if (!(await leaser.tryTake(lease.resource, lease.detail))) return false;
         leases.push(lease);
         return true;
       };
-      const anchor = await anchorOf(intent, spendables);
-      if (anchor !== undefined && !(await tryTake(anchor))) {
+      const held = await heldOutputs(leaser.held, own);
+      const anchor = anchorOf(intent, [...held, ...spendables]);
+      if (held.length > 0) {
+        if (anchor !== undefined && !held.some((output) => outpoint(output) === outpoint(anchor))) {
+          throw new KeysagaError(
+            'StateConflict',
+            'this transfer holds outputs, but not its anchor',
+            {
+              field: 'anchor',
+            },
+          );
+        }
+        const again = planPayment(held, payment);
+        if (again !== undefined) return result(again, leases);
+        // An anchor is leased before the approvals, so holding only it means that nothing was built yet.
+        if (anchor === undefined || held.length > 1) throw insufficient(held, payment);
+      } else if (anchor !== undefined && !(await tryTake(anchor))) {
         throw new KeysagaError('LeaseUnavailable', 'another transfer holds the anchor', {
           field: 'anchor',
         });
       }
-      const plan = await selectCoins(
-        spendables,
-        anchor === undefined ? [] : [anchor],
-        payment,
-        tryTake,
-      );
+      const required = anchor === undefined ? [] : [anchor];
+      const plan = await selectCoins(spendables, required, payment, tryTake);
       return result(plan, leases);
     },
 

@@ -25,7 +25,10 @@ export type SolanaOptions = {
   readonly network: string;
   /** HTTP or HTTPS address of a node; it should keep its transaction history. */
   readonly rpcUrl: string;
-  /** The record of nonce accounts in the coordinator's database. */
+  /**
+   * The record of nonce accounts in the coordinator's database. `build` uses it while its caller's transaction is open, so
+   * give it connections of its own: a shared pool could run dry with every connection waiting for one more.
+   */
   readonly nonces: NonceAccounts;
   /**
    * Path of the sponsor's key file (a JSON array of 64 bytes), read when it is first needed; null: this coordinator makes

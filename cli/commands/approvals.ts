@@ -26,7 +26,9 @@ export function keyFileOf(config: ClientConfig, who: Who): string {
   if (found !== undefined) return found.keyFile;
   throw new KeysagaError(
     name === undefined ? 'InvalidInput' : 'NotFound',
-    name === undefined ? 'Say who decides: --as <approver> or --key-file <path>.' : `No key file of ${name} here.`,
+    name === undefined
+      ? 'Say who decides: --as <approver> or --key-file <path>.'
+      : `No key file of ${name} here.`,
     { field: 'as', known: known.map((one) => one.name) },
   );
 }
@@ -39,10 +41,16 @@ export const approvalsCommand = (io: Io): Command =>
       const context = contextOf(io, options);
       await context.withClient(async (client) => {
         const approver =
-          options.keyFile === undefined ? options.as : describeKeyFile(readKeyFile(options.keyFile)).approver;
-        const found = await client.transfers(approver === undefined ? { open: true } : { approver });
+          options.keyFile === undefined
+            ? options.as
+            : describeKeyFile(readKeyFile(options.keyFile)).approver;
+        const found = await client.transfers(
+          approver === undefined ? { open: true } : { approver },
+        );
         const waiting = found.filter(
-          (one) => one.waitingFor.length > 0 && (approver === undefined || one.waitingFor.includes(approver)),
+          (one) =>
+            one.waitingFor.length > 0 &&
+            (approver === undefined || one.waitingFor.includes(approver)),
         );
         const { style } = context;
         const text = waiting.map((one) =>
@@ -55,7 +63,12 @@ export const approvalsCommand = (io: Io): Command =>
           ].join('\n'),
         );
         context.print(
-          waiting.map(({ requestId, workflowId, intent, waitingFor }) => ({ requestId, workflowId, intent, waitingFor })),
+          waiting.map(({ requestId, workflowId, intent, waitingFor }) => ({
+            requestId,
+            workflowId,
+            intent,
+            waitingFor,
+          })),
           waiting.length === 0 ? 'nothing waits' : text.join('\n\n'),
         );
       });
@@ -95,14 +108,28 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
             writeLine(io.stderr, `${approver} is about to ${style.bold(decision)}:`);
             writeLine(io.stderr, intentLines(intent, style));
             writeLine(io.stderr, `${style.dim('Digest')}  ${intentDigest}`);
-            if (options.yes !== true && !(await confirmed(io, `Sign this ${decision === 'approve' ? 'approval' : 'rejection'}?`)))
+            if (
+              options.yes !== true &&
+              !(await confirmed(
+                io,
+                `Sign this ${decision === 'approve' ? 'approval' : 'rejection'}?`,
+              ))
+            )
               throw new KeysagaError('Cancelled', 'Nothing was signed.');
           },
-          key: async () => openApproverKey(text, await passphraseFor(io, approver, options.passphraseFile)),
+          key: async () =>
+            openApproverKey(text, await passphraseFor(io, approver, options.passphraseFile)),
         });
         const given = decidedBy(status, 'approve').length;
         context.print(
-          { requestId: id, signed, approved: given, quorum: status.quorum, missing: status.missing, phase: status.phase },
+          {
+            requestId: id,
+            signed,
+            approved: given,
+            quorum: status.quorum,
+            missing: status.missing,
+            phase: status.phase,
+          },
           decision === 'reject'
             ? `rejected by ${approver}; the transfer is undone (${status.phase})`
             : `counted: ${given} of ${status.quorum} approvals${given >= status.quorum ? ', the transfer goes on' : `, missing ${status.missing.join(', ')}`}`,
@@ -111,24 +138,40 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
     });
 
 export const approverCommand = (io: Io): Command =>
-  leaf('approver-key', 'Make an approver’s passphrase-protected key file; the public key goes into a policy')
+  leaf(
+    'approver-key',
+    'Make an approver’s passphrase-protected key file; the public key goes into a policy',
+  )
     .argument('<approver>', 'the name that the policy will have')
     .requiredOption('--key-file <path>', 'where to write it; must not exist')
     .option('--passphrase-file <path>', 'else KEYSAGA_PASSPHRASE, else a prompt')
-    .action(async (approver: string, options: { keyFile: string; passphraseFile?: string; json?: boolean }) => {
-      const passphrase = await passphraseFor(io, `${approver} (new)`, options.passphraseFile);
-      const seed = randomBytes(32);
-      const text = await sealApproverKey(approver, seed, passphrase);
-      seed.fill(0);
-      let fd: number;
-      try {
-        fd = openSync(options.keyFile, 'wx', 0o600);
-      } catch (cause) {
-        throw new KeysagaError('InvalidInput', `${options.keyFile} exists, or cannot be written.`, { field: 'key-file' }, { cause });
-      }
-      writeSync(fd, text);
-      fsyncSync(fd);
-      closeSync(fd);
-      const { publicKey } = describeKeyFile(text);
-      contextOf(io, options).print({ approver, publicKey, keyFile: options.keyFile }, `${approver}  ${publicKey}\nwritten to ${options.keyFile}`);
-    });
+    .action(
+      async (
+        approver: string,
+        options: { keyFile: string; passphraseFile?: string; json?: boolean },
+      ) => {
+        const passphrase = await passphraseFor(io, `${approver} (new)`, options.passphraseFile);
+        const seed = randomBytes(32);
+        const text = await sealApproverKey(approver, seed, passphrase);
+        seed.fill(0);
+        let fd: number;
+        try {
+          fd = openSync(options.keyFile, 'wx', 0o600);
+        } catch (cause) {
+          throw new KeysagaError(
+            'InvalidInput',
+            `${options.keyFile} exists, or cannot be written.`,
+            { field: 'key-file' },
+            { cause },
+          );
+        }
+        writeSync(fd, text);
+        fsyncSync(fd);
+        closeSync(fd);
+        const { publicKey } = describeKeyFile(text);
+        contextOf(io, options).print(
+          { approver, publicKey, keyFile: options.keyFile },
+          `${approver}  ${publicKey}\nwritten to ${options.keyFile}`,
+        );
+      },
+    );

@@ -1,7 +1,12 @@
 /** `keysaga doctor`: what is up, in which version, and what to do about what is not. */
 import type { Command } from 'commander';
 import postgres from 'postgres';
-import { clientOptions, createClient, type KeysagaClient, readClientConfig } from '../../client/index.ts';
+import {
+  clientOptions,
+  createClient,
+  type KeysagaClient,
+  readClientConfig,
+} from '../../client/index.ts';
 import { dataFolder } from '../../dev/paths.ts';
 import { readStack, type StackRecord } from '../../dev/stack/index.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
@@ -20,7 +25,12 @@ export type Finding = {
   readonly remedy?: string;
 };
 
-type Check = { readonly part: string; readonly where: string; readonly remedy: string; readonly look: () => Promise<string> };
+type Check = {
+  readonly part: string;
+  readonly where: string;
+  readonly remedy: string;
+  readonly look: () => Promise<string>;
+};
 
 /** The reason in a word or two; driver texts may repeat addresses with passwords, so only codes are taken. */
 const reason = (error: unknown): string =>
@@ -39,7 +49,11 @@ const bare = (url: string): string => {
   return host;
 };
 
-async function jsonRpc(url: string, method: string, params: readonly unknown[] = []): Promise<unknown> {
+async function jsonRpc(
+  url: string,
+  method: string,
+  params: readonly unknown[] = [],
+): Promise<unknown> {
   const { username, password, ...rest } = new URL(url);
   const target = new URL(url);
   target.username = '';
@@ -48,7 +62,11 @@ async function jsonRpc(url: string, method: string, params: readonly unknown[] =
     method: 'POST',
     headers: {
       'content-type': 'application/json',
-      ...(username === '' ? {} : { authorization: `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}` }),
+      ...(username === ''
+        ? {}
+        : {
+            authorization: `Basic ${Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')}`,
+          }),
     },
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     signal: AbortSignal.timeout(5_000),
@@ -58,7 +76,8 @@ async function jsonRpc(url: string, method: string, params: readonly unknown[] =
 }
 
 function partChecks(record: StackRecord, dataDir: string): Check[] {
-  const log = (part: string) => `See ${shown(`${dataDir}/logs/${part}.log`)}, then stop and start again.`;
+  const log = (part: string) =>
+    `See ${shown(`${dataDir}/logs/${part}.log`)}, then stop and start again.`;
   const { postgres: database, bitcoin, solana, temporal } = record;
   const checks: Check[] = [];
   if (database !== undefined)
@@ -105,7 +124,8 @@ function partChecks(record: StackRecord, dataDir: string): Check[] {
           body: '{"payloads":[]}',
           signal: AbortSignal.timeout(5_000),
         });
-        if (!response.ok) throw Object.assign(new TypeError('status'), { code: `status ${response.status}` });
+        if (!response.ok)
+          throw Object.assign(new TypeError('status'), { code: `status ${response.status}` });
         return '';
       },
     });
@@ -119,8 +139,19 @@ async function workerFindings(client: KeysagaClient): Promise<Finding[]> {
   const fresh = polled.filter(({ agoMs }) => agoMs < STALE_MS);
   const coordinator: Finding =
     fresh.length > 0
-      ? { part: 'coordinator', up: true, version: '', where: fresh.map(({ identity }) => identity).join(', ') }
-      : { part: 'coordinator', up: false, version: '', where: '', remedy: 'No worker polls the queue `sagas`: start one, or see its log.' };
+      ? {
+          part: 'coordinator',
+          up: true,
+          version: '',
+          where: fresh.map(({ identity }) => identity).join(', '),
+        }
+      : {
+          part: 'coordinator',
+          up: false,
+          version: '',
+          where: '',
+          remedy: 'No worker polls the queue `sagas`: start one, or see its log.',
+        };
   const parties = await client.parties();
   return [
     coordinator,
@@ -146,10 +177,17 @@ export async function examine(env: Env): Promise<Finding[]> {
   const dataDir = dataFolder(env);
   const record = env.KEYSAGA_CONFIG ? undefined : readStack(dataDir);
   if (!env.KEYSAGA_CONFIG && record === undefined) {
-    findings.push({ part: 'local stack', up: false, version: '', where: shown(dataDir), remedy: 'Not running. `npm start` starts it.' });
+    findings.push({
+      part: 'local stack',
+      up: false,
+      version: '',
+      where: shown(dataDir),
+      remedy: 'Not running. `npm start` starts it.',
+    });
     return findings;
   }
-  if (record !== undefined) findings.push(...(await Promise.all(partChecks(record, dataDir).map(found))));
+  if (record !== undefined)
+    findings.push(...(await Promise.all(partChecks(record, dataDir).map(found))));
   const config = await found({
     part: 'temporal',
     where: '',
@@ -168,7 +206,11 @@ export async function examine(env: Env): Promise<Finding[]> {
       await client.close();
     }
   } catch (error) {
-    findings.push({ ...config, up: false, remedy: `${reason(error)} Check its address (TEMPORAL_ADDRESS) and its log.` });
+    findings.push({
+      ...config,
+      up: false,
+      remedy: `${reason(error)} Check its address (TEMPORAL_ADDRESS) and its log.`,
+    });
   }
   return findings;
 }
@@ -180,14 +222,21 @@ export function doctorTable(findings: readonly Finding[], style: Style): string 
     version,
     where,
   ]);
-  const remedies = findings.flatMap(({ part, remedy }) => (remedy === undefined ? [] : [`${style.bold(part)}: ${remedy}`]));
-  return [table(['part', '', 'version', 'where'], rows, style), ...(remedies.length === 0 ? [] : ['', ...remedies])].join('\n');
+  const remedies = findings.flatMap(({ part, remedy }) =>
+    remedy === undefined ? [] : [`${style.bold(part)}: ${remedy}`],
+  );
+  return [
+    table(['part', '', 'version', 'where'], rows, style),
+    ...(remedies.length === 0 ? [] : ['', ...remedies]),
+  ].join('\n');
 }
 
 export const doctorCommand = (io: Io): Command =>
-  leaf('doctor', 'What is up, versions, and what to do about what is not').action(async (options: { json?: boolean }) => {
-    const context = contextOf(io, options);
-    const findings = await examine(io.env);
-    context.print(findings, doctorTable(findings, context.style));
-    if (findings.some(({ up }) => !up)) process.exitCode = EXIT.failed;
-  });
+  leaf('doctor', 'What is up, versions, and what to do about what is not').action(
+    async (options: { json?: boolean }) => {
+      const context = contextOf(io, options);
+      const findings = await examine(io.env);
+      context.print(findings, doctorTable(findings, context.style));
+      if (findings.some(({ up }) => !up)) process.exitCode = EXIT.failed;
+    },
+  );

@@ -44,7 +44,12 @@ export const faucetCommand = (io: Io): Command =>
           amount === undefined
             ? FAUCET_DEFAULTS[family === 'solana' ? 'solana' : 'bitcoin']
             : parseAmount(amount, wallet.network, 'amount');
-        const transactionId = await payFromFaucet(attachStack(dataDir), wallet.network, wallet.address, units);
+        const transactionId = await payFromFaucet(
+          attachStack(dataDir),
+          wallet.network,
+          wallet.address,
+          units,
+        );
         context.print(
           { walletId: id, address: wallet.address, amount: units, transactionId },
           `paid ${formatAmount(wallet.network, 'native', units)} to ${wallet.address}\n${transactionId}`,

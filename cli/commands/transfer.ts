@@ -26,7 +26,11 @@ export const freshRequestId = (prefix: string, now = new Date()): string =>
   `${prefix}-${now.toISOString().slice(0, 19).replace(/[-:T]/g, '')}-${randomBytes(3).toString('hex')}`;
 
 /** Throws `InvalidInput` naming the option. */
-export function intentFor(wallet: Pick<Wallet, 'walletId' | 'network'>, options: IntentOptions, now: number): TransferIntent {
+export function intentFor(
+  wallet: Pick<Wallet, 'walletId' | 'network'>,
+  options: IntentOptions,
+  now: number,
+): TransferIntent {
   return parseIntent({
     requestId: options.requestId ?? freshRequestId('t', new Date(now)),
     walletId: wallet.walletId,
@@ -62,34 +66,45 @@ export function transferCommand(io: Io): Command {
     .option('--request-id <id>', 'the same id is the same transfer; default: a new one')
     .option('--expires <time>', 'how long it may be approved and signed: 30m, 24h, 7d', '24h')
     .option('--watch', 'stay and follow it')
-    .action(async (options: IntentOptions & { wallet: string; watch?: boolean; json?: boolean }) => {
-      const context = contextOf(io, options);
-      await context.withClient(async (client, { config }) => {
-        const wallet = await client.wallet(options.wallet);
-        const drafted = intentFor(wallet, options, Date.now());
-        const intent = options.requestId === undefined ? drafted : await sameAgain(client, drafted);
-        const started = await client.transfer(intent);
-        const link = sagaLink(config, started.workflowId);
-        if (options.watch !== true || !context.json)
-          context.print(
-            { ...started, intent, ...(link === undefined ? {} : { link }) },
-            [
-              `${started.fresh ? 'started' : 'known already:'} transfer ${context.style.bold(intent.requestId)}`,
-              intentLines(intent, context.style),
-              ...(link === undefined ? [] : [link]),
-              `approve it with: ${COMMAND} approve ${intent.requestId} --as <approver>`,
-            ].join('\n'),
-          );
-        if (options.watch === true) await watchTransfer(io, client, intent.requestId, context.json);
-      });
-    });
+    .action(
+      async (options: IntentOptions & { wallet: string; watch?: boolean; json?: boolean }) => {
+        const context = contextOf(io, options);
+        await context.withClient(async (client, { config }) => {
+          const wallet = await client.wallet(options.wallet);
+          const drafted = intentFor(wallet, options, Date.now());
+          const intent =
+            options.requestId === undefined ? drafted : await sameAgain(client, drafted);
+          const started = await client.transfer(intent);
+          const link = sagaLink(config, started.workflowId);
+          if (options.watch !== true || !context.json)
+            context.print(
+              { ...started, intent, ...(link === undefined ? {} : { link }) },
+              [
+                `${started.fresh ? 'started' : 'known already:'} transfer ${context.style.bold(intent.requestId)}`,
+                intentLines(intent, context.style),
+                ...(link === undefined ? [] : [link]),
+                `approve it with: ${COMMAND} approve ${intent.requestId} --as <approver>`,
+              ].join('\n'),
+            );
+          if (options.watch === true)
+            await watchTransfer(io, client, intent.requestId, context.json);
+        });
+      },
+    );
 }
 
 /** Follows to the end; the exit code says how it ended. */
-async function watchTransfer(io: Io, client: KeysagaClient, requestId: string, json: boolean): Promise<void> {
+async function watchTransfer(
+  io: Io,
+  client: KeysagaClient,
+  requestId: string,
+  json: boolean,
+): Promise<void> {
   const board = liveBoard(io, json);
   try {
-    for await (const status of client.watch(requestId, { onUnavailable: (error) => board.notice(error.message) }))
+    for await (const status of client.watch(requestId, {
+      onUnavailable: (error) => board.notice(error.message),
+    }))
       board.show(status);
   } finally {
     board.close();
@@ -133,7 +148,9 @@ export const transfersCommand = (io: Io): Command =>
         const rows = found.map((one) => [
           one.requestId,
           one.intent?.walletId ?? '',
-          one.execution === 'RUNNING' || one.phase === 'Completed' || one.phase === 'Failed' ? one.phase : one.execution,
+          one.execution === 'RUNNING' || one.phase === 'Completed' || one.phase === 'Failed'
+            ? one.phase
+            : one.execution,
           one.intent === undefined ? '' : payment(one.intent),
           one.closedAt === undefined
             ? one.waitingFor.join(', ')
@@ -143,7 +160,11 @@ export const transfersCommand = (io: Io): Command =>
           found,
           found.length === 0
             ? 'no transfers'
-            : table(['transfer', 'wallet', 'phase', 'pays', 'waits for / took'], rows, context.style),
+            : table(
+                ['transfer', 'wallet', 'phase', 'pays', 'waits for / took'],
+                rows,
+                context.style,
+              ),
         );
         if (found.length > 0 && !context.json) writeLine(io.stderr);
       });

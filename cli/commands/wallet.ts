@@ -1,11 +1,11 @@
 /** `keysaga wallet create | list | show` */
 import { Command, InvalidArgumentError } from 'commander';
+import type { KeysagaClient, Wallet } from '../../client/index.ts';
 import { networkName } from '../../core/assets.ts';
 import { parseWith } from '../../core/parse.ts';
+import type { ClientConfig } from '../../schema/contracts/config.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { GenerateKeyRequest } from '../../schema/contracts/key.ts';
-import type { ClientConfig } from '../../schema/contracts/config.ts';
-import type { KeysagaClient, Wallet } from '../../client/index.ts';
 import { contextOf, leaf } from '../command.ts';
 import { sagaLink } from '../context.ts';
 import { type Io, table, writeLine } from '../io.ts';
@@ -16,10 +16,14 @@ export function networkOf(config: ClientConfig, name: string): string {
   if (name.includes(':')) return name;
   const found = config.networks?.[name];
   if (found !== undefined) return found;
-  throw new KeysagaError('InvalidInput', `network: ${name} is no CAIP-2 id and no short name here.`, {
-    field: 'network',
-    known: Object.keys(config.networks ?? {}),
-  });
+  throw new KeysagaError(
+    'InvalidInput',
+    `network: ${name} is no CAIP-2 id and no short name here.`,
+    {
+      field: 'network',
+      known: Object.keys(config.networks ?? {}),
+    },
+  );
 }
 
 const wholeNumber = (text: string): number => {
@@ -52,8 +56,14 @@ type CreateOptions = {
 };
 
 /** The request that a `wallet create` makes; absent options come from the configuration. */
-export function keyRequest(id: string, options: Omit<CreateOptions, 'wait'>, config: ClientConfig): GenerateKeyRequest {
-  const parties = options.parties?.split(',').map((name) => name.trim()) ?? config.directory.map(({ party }) => party);
+export function keyRequest(
+  id: string,
+  options: Omit<CreateOptions, 'wait'>,
+  config: ClientConfig,
+): GenerateKeyRequest {
+  const parties =
+    options.parties?.split(',').map((name) => name.trim()) ??
+    config.directory.map(({ party }) => party);
   return parseWith(
     GenerateKeyRequest,
     {
@@ -90,42 +100,51 @@ export function walletCommand(io: Io): Command {
         const started = await client.generateKey(keyRequest(id, options, config));
         const link = sagaLink(config, started.workflowId);
         if (!options.wait)
-          return context.print({ ...started, link }, `started ${started.workflowId}${link === undefined ? '' : `\n${link}`}`);
+          return context.print(
+            { ...started, link },
+            `started ${started.workflowId}${link === undefined ? '' : `\n${link}`}`,
+          );
         await followed(io, client, id);
         const wallet = await client.wallet(id, { wait: true });
         context.print(walletJson(wallet), walletText(wallet, context.style));
       });
     });
 
-  const list = leaf('list', 'All wallets; addresses are shown once every party’s certificate was checked').action(
-    async (options: { json?: boolean }) => {
-      const context = contextOf(io, options);
-      await context.withClient(async (client) => {
-        const keys = await client.keys();
-        const rows = await Promise.all(
-          keys.map(async (key) => {
-            const wallet = key.execution === 'COMPLETED' ? await client.wallet(key.requestId) : undefined;
-            return wallet === undefined
-              ? { id: key.requestId, chain: key.request?.network ?? '', state: key.execution === 'RUNNING' ? key.phase : 'Failed' }
-              : { ...walletJson(wallet), state: 'Active' };
-          }),
-        );
-        const text = rows.map((row) => [
-          row.id,
-          row.chain === '' ? '' : networkName(row.chain),
-          row.state,
-          'address' in row ? `${row.threshold} of ${row.parties.length}` : '',
-          'address' in row ? row.address : '',
-        ]);
-        context.print(
-          rows,
-          rows.length === 0
-            ? 'no wallets yet'
-            : table(['wallet', 'network', 'state', 'key', 'address'], text, context.style),
-        );
-      });
-    },
-  );
+  const list = leaf(
+    'list',
+    'All wallets; addresses are shown once every party’s certificate was checked',
+  ).action(async (options: { json?: boolean }) => {
+    const context = contextOf(io, options);
+    await context.withClient(async (client) => {
+      const keys = await client.keys();
+      const rows = await Promise.all(
+        keys.map(async (key) => {
+          const wallet =
+            key.execution === 'COMPLETED' ? await client.wallet(key.requestId) : undefined;
+          return wallet === undefined
+            ? {
+                id: key.requestId,
+                chain: key.request?.network ?? '',
+                state: key.execution === 'RUNNING' ? key.phase : 'Failed',
+              }
+            : { ...walletJson(wallet), state: 'Active' };
+        }),
+      );
+      const text = rows.map((row) => [
+        row.id,
+        row.chain === '' ? '' : networkName(row.chain),
+        row.state,
+        'address' in row ? `${row.threshold} of ${row.parties.length}` : '',
+        'address' in row ? row.address : '',
+      ]);
+      context.print(
+        rows,
+        rows.length === 0
+          ? 'no wallets yet'
+          : table(['wallet', 'network', 'state', 'key', 'address'], text, context.style),
+      );
+    });
+  });
 
   const show = leaf('show', 'One wallet, with the certificates that were checked')
     .argument('<id>')
@@ -153,8 +172,15 @@ export function walletText(wallet: Wallet, style: Parameters<typeof table>[2]): 
     ['key', `${key.threshold} of ${key.parties.length}, ${key.protocol}, epoch ${key.epoch}`],
     ['public key', key.publicKey],
     ['parties', key.parties.join(', ')],
-    ['certified', `by all ${wallet.certificates.length}, checked against the pinned keys; active at ${wallet.activated.join(', ')}`],
+    [
+      'certified',
+      `by all ${wallet.certificates.length}, checked against the pinned keys; active at ${wallet.activated.join(', ')}`,
+    ],
     ['policy', `${key.policyId} ${key.policyHash}`],
   ];
-  return table([], rows.map(([name, value]) => [style.dim(name), value]), style);
+  return table(
+    [],
+    rows.map(([name, value]) => [style.dim(name), value]),
+    style,
+  );
 }

@@ -14,8 +14,16 @@ export type SealContext = {
 };
 
 export interface Sealer {
-  /** AES-256-GCM under the data key `dataKeyId`, created when absent and `create` is set. Output: version ‖ nonce ‖ ciphertext ‖ tag. */
-  seal(dataKeyId: string, plaintext: Uint8Array, context: SealContext, options?: { create?: boolean }): Promise<Uint8Array>;
+  /**
+   * AES-256-GCM under the data key `dataKeyId`; with `create` under a new one of that id, which the caller has never used
+   * before. Output: version ‖ nonce ‖ ciphertext ‖ tag.
+   */
+  seal(
+    dataKeyId: string,
+    plaintext: Uint8Array,
+    context: SealContext,
+    options?: { create?: boolean },
+  ): Promise<Uint8Array>;
   /** Throws `SealBroken` when the key is gone, the context differs or the bytes were changed. */
   open(dataKeyId: string, sealed: Uint8Array, context: SealContext): Promise<Uint8Array>;
   /** Durable when it returns. Idempotent. */

@@ -15,7 +15,7 @@ import { AttemptId, type PartyId, type RequestId } from '../../schema/contracts/
 import type { FailureInfo, TransferPhase } from '../../schema/contracts/saga.ts';
 import type { BroadcastOutcome, SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 import type { Lease } from '../ports/ledger.ts';
-import { advance, reportedPhase } from './machine.ts';
+import { advance, impliedPhase, reportedPhase } from './machine.ts';
 import {
   finalPayment,
   lineOver,
@@ -35,6 +35,12 @@ function refuse(code: ErrorCode, state: Transfer, message: string, details: Reco
     phase: state.phase,
     ...details,
   });
+}
+
+/** The event, and the phase that it brings with it. */
+function withPhase(state: Transfer, event: DomainEvent): DomainEvent[] {
+  const phase = impliedPhase(state.phase, event);
+  return phase === undefined || phase === state.phase ? [event] : [event, phaseChanged(state, phase)];
 }
 
 /** The transfer, or `NotFound`. */
@@ -106,7 +112,10 @@ export function built(state: Transfer, purpose: Purpose, tx: Built, feeCap: bigi
   const data = { unsigned: tx.unsigned, fee: String(tx.fee), leases: [...tx.leases] };
   const before = state.built[purpose];
   if (before !== null && same(before, data)) return [];
-  return [{ type: 'keysaga.transfer.transaction-built.v1', data: { ...idOf(state), purpose, ...data } }];
+  return withPhase(state, {
+    type: 'keysaga.transfer.transaction-built.v1',
+    data: { ...idOf(state), purpose, ...data },
+  });
 }
 
 /**
@@ -132,12 +141,10 @@ export function passPivot(
   if (purpose === 'payment' && tx.leases.length === 0) no('it holds no lease.');
   const live = new Set(leases.filter((l) => l.state === 'held' || l.state === 'pivoted').map((l) => l.resource));
   for (const resource of tx.leases) if (!live.has(resource)) no('a lease is gone.', { resource });
-  return [
-    {
-      type: 'keysaga.transfer.pivot-passed.v1',
-      data: { ...idOf(state), purpose, attempt: AttemptId.parse(attempt) },
-    },
-  ];
+  return withPhase(state, {
+    type: 'keysaga.transfer.pivot-passed.v1',
+    data: { ...idOf(state), purpose, attempt: AttemptId.parse(attempt) },
+  });
 }
 
 export type Signature = {
@@ -157,18 +164,16 @@ export function signed(state: Transfer, purpose: Purpose, signature: Signature):
     refuse('StateConflict', state, 'the attempt has not passed its pivot.', { purpose, attempt: signature.attempt });
   if (signature.signed.network !== state.intent.chain)
     refuse('ChainMismatch', state, 'the transaction is for another network.', { field: 'signed.network' });
-  return [
-    {
-      type: 'keysaga.transfer.transaction-signed.v1',
-      data: {
-        ...idOf(state),
-        purpose,
-        attempt: AttemptId.parse(signature.attempt),
-        signers: [...signature.signers],
-        signed: signature.signed,
-      },
+  return withPhase(state, {
+    type: 'keysaga.transfer.transaction-signed.v1',
+    data: {
+      ...idOf(state),
+      purpose,
+      attempt: AttemptId.parse(signature.attempt),
+      signers: [...signature.signers],
+      signed: signature.signed,
     },
-  ];
+  });
 }
 
 /** Which of its signed transactions has this id; `undefined` for a foreign one. */
@@ -179,9 +184,10 @@ export function broadcast(state: Transfer, purpose: Purpose, outcome: BroadcastO
   const tx = state.signed[purpose];
   if (tx === null) return refuse('StateConflict', state, `no ${purpose} is signed.`, { purpose });
   if (state.end !== null || state.broadcast[purpose] === outcome.status) return [];
-  return [
-    { type: 'keysaga.transfer.broadcast.v1', data: { ...idOf(state), purpose, id: tx.id, outcome } },
-  ];
+  return withPhase(state, {
+    type: 'keysaga.transfer.broadcast.v1',
+    data: { ...idOf(state), purpose, id: tx.id, outcome },
+  });
 }
 
 /** Records progress only; a reorganisation that takes confirmations back shows at the next look. */
@@ -212,9 +218,10 @@ export function finalized(state: Transfer, purpose: Purpose, final: FinalOutcome
   const other = state.finality[purpose === 'payment' ? 'void' : 'payment'];
   if (final.outcome === 'included' && other?.outcome === 'included')
     refuse('StateConflict', state, 'both the payment and its void show as final.', { purpose, id: tx.id });
-  return [
-    { type: 'keysaga.transfer.finalized.v1', data: { ...idOf(state), purpose, id: tx.id, ...final } },
-  ];
+  return withPhase(state, {
+    type: 'keysaga.transfer.finalized.v1',
+    data: { ...idOf(state), purpose, id: tx.id, ...final },
+  });
 }
 
 /** Nothing when the ledger is there already or further; `StateConflict` or `PivotPassed` when it cannot go there. */

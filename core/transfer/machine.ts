@@ -120,8 +120,8 @@ export const PHASE_GUARDS: Readonly<Partial<Record<TransferCommand, Guard>>> = {
 };
 
 /**
- * The phase that an event itself implies: what a saga reports comes beside its path, late and not always, while the
- * facts come in their order. `undefined`: none.
+ * The phase that an event brings with it; the command that decides the event appends the change as well, since what
+ * a saga reports comes beside its path, late and not always. `undefined`: none.
  */
 export function impliedPhase(phase: TransferPhase, event: DomainEvent): TransferPhase | undefined {
   if (TRANSFER_MACHINE.final.includes(phase) || phase === 'Compensating') return undefined;

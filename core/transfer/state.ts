@@ -7,7 +7,7 @@ import { type FailureInfo, TransferPhase } from '../../schema/contracts/saga.ts'
 import type { BroadcastOutcome, SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 import type { Fold } from '../ports/ledger.ts';
 import { advanceSignature, type SignatureState } from './life-cycle.ts';
-import { impliedPhase, type PhaseFacts } from './machine.ts';
+import type { PhaseFacts } from './machine.ts';
 
 export type Purpose = SigningPurpose;
 export type BuiltTransaction = {
@@ -132,13 +132,7 @@ export const transferFold: Fold<TransferState> = {
   apply: (state, event) => {
     const base = event.type === 'keysaga.transfer.initiated.v1' ? (state ?? initiated(event.data)) : state;
     if (base === null) return null;
-    const implied = impliedPhase(base.phase, event);
-    const next = changed(base, event);
-    return {
-      ...next,
-      phase: implied ?? next.phase,
-      signature: advanceSignature(base.signature, event),
-    };
+    return { ...changed(base, event), signature: advanceSignature(base.signature, event) };
   },
 };
 

@@ -203,21 +203,24 @@ export function bitcoinFaucet(rpc: BitcoinRpc, dataDir: string): BitcoinFaucet {
       return withLock(
         `${stateFile}.lock`,
         async () => {
-          const state = await follow(load());
-          writeAtomic(stateFile, JSON.stringify(state));
-          try {
-            return await rpc.call<string>(
-              'sendrawtransaction',
-              build(await spendable(state), destination, sats),
-            );
-          } catch (error) {
-            if (!(error instanceof BitcoinRpcError)) throw error;
-            throw new KeysagaError(
-              'BroadcastRejected',
-              `the node refuses the faucet's transaction: ${error.message}`,
-              { reason: error.message },
-              { cause: error },
-            );
+          for (let attempt = 1; ; attempt++) {
+            const state = await follow(load());
+            writeAtomic(stateFile, JSON.stringify(state));
+            try {
+              const coins = await spendable(state);
+              return await rpc.call<string>('sendrawtransaction', build(coins, destination, sats));
+            } catch (error) {
+              if (!(error instanceof BitcoinRpcError)) throw error;
+              // A block that came between following and sending has spent what was chosen: look again.
+              const moved = (await rpc.call<number>('getblockcount')) !== state.height;
+              if (moved && attempt < 10) continue;
+              throw new KeysagaError(
+                'BroadcastRejected',
+                `the node refuses the faucet's transaction: ${error.message}`,
+                { reason: error.message },
+                { cause: error },
+              );
+            }
           }
         },
         { deadlineMs: 60_000 },

@@ -83,7 +83,10 @@ function open(suite: FrostSuite, { signers, messages, rounds }: AggregateParams)
   const body = (round: number, signer: number): Uint8Array => {
     const found = rounds[round]?.get(signer);
     if (found === undefined)
-      throw protocolFault('the message is missing', { field: `rounds[${round}]`, culprit: signer });
+      throw protocolFault('the message is missing', {
+        field: `rounds[${round}]`,
+        suspects: [signer],
+      });
     return found;
   };
   rounds.forEach((round, i) => {

@@ -80,6 +80,8 @@ export const ChainConfig = z.strictObject({
   finality: z.int().min(1).max(10_000).exactOptional(),
   /** Solana: key pair of the sponsor that pays for nonce accounts, as the Solana CLI writes it. */
   sponsorFile: Path.exactOptional(),
+  /** Solana: nonce accounts per wallet, and so transfers under way at once; default 4. Each costs the sponsor its rent. */
+  poolSize: z.int().min(1).max(256).exactOptional(),
 });
 export type ChainConfig = z.infer<typeof ChainConfig>;
 

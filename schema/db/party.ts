@@ -60,7 +60,9 @@ export const shares = pgTable(
   },
   (t) => [
     primaryKey({ columns: [t.keyId, t.epoch, t.attempt] }),
-    uniqueIndex('one_live_share').on(t.keyId, t.epoch).where(sql`${t.state} in ('certified', 'active')`),
+    uniqueIndex('one_live_share')
+      .on(t.keyId, t.epoch)
+      .where(sql`${t.state} in ('certified', 'active')`),
   ],
 );
 
@@ -126,7 +128,9 @@ export const sessions = pgTable(
     uniqueIndex('one_open_session_per_line')
       .on(t.intentDigest, t.line)
       .where(sql`${t.state} in ('prepared', 'running') and ${t.intentDigest} is not null`),
-    index('open_sessions_by_key').on(t.keyId, t.epoch).where(sql`${t.state} in ('prepared', 'running')`),
+    index('open_sessions_by_key')
+      .on(t.keyId, t.epoch)
+      .where(sql`${t.state} in ('prepared', 'running')`),
     index('keys_to_destroy').on(t.attempt).where(sql`not ${t.dataKeyDestroyed}`),
   ],
 );
@@ -196,6 +200,7 @@ export const spent = pgTable(
   (t) => [
     primaryKey({ columns: [t.intentDigest, t.line] }),
     index('spent_window').on(t.keyId, t.asset, t.at),
+    index('spent_reserved').on(t.keyId, t.asset).where(sql`${t.state} = 'reserved'`),
   ],
 );
 

@@ -2,13 +2,16 @@
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
 import postgres from 'postgres';
 import * as schema from '../../schema/db/coordinator.ts';
+import { openPool } from '../postgres-client.ts';
+
+export { isConnectionLoss, isRetryableState, sqlState, violatedConstraint } from '../sql-state.ts';
 
 export type Database = PostgresJsDatabase<typeof schema>;
 
 export type CoordinatorDatabase = {
   readonly db: Database;
-  /** The driver beneath, for LISTEN only: drizzle has replaced its type parsers. */
-  readonly sql: postgres.Sql;
+  /** LISTEN on a connection of its own. Resolves once it listens; answers with the end of it. */
+  listen(channel: string, heard: () => void): Promise<() => Promise<void>>;
   close(): Promise<void>;
 };
 
@@ -23,58 +26,39 @@ export type DatabaseOptions = {
  * Opens the pool; connects lazily. A process that stops in the middle of a transaction must not hold its locks for
  * ever: PostgreSQL ends an idle transaction after 30 s and a wait for a lock after 20 s, and both are tried again.
  */
-export function openCoordinatorDatabase(url: string, options: DatabaseOptions = {}): CoordinatorDatabase {
-  const sql = postgres(url, {
-    max: Math.max(2, options.max ?? 10),
-    connect_timeout: 10,
-    // A pooled connection is replaced now and then, so that a failover's new server is found.
-    max_lifetime: 30 * 60,
-    onnotice: () => {},
-    connection: {
-      application_name: options.applicationName ?? 'keysaga-coordinator',
-      TimeZone: 'UTC',
-      idle_in_transaction_session_timeout: 30_000,
-      lock_timeout: 20_000,
-      statement_timeout: 60_000,
+export function openCoordinatorDatabase(
+  url: string,
+  options: DatabaseOptions = {},
+): CoordinatorDatabase {
+  const connection = {
+    application_name: options.applicationName ?? 'keysaga-coordinator',
+    TimeZone: 'UTC',
+    idle_in_transaction_session_timeout: 30_000,
+    lock_timeout: 20_000,
+    statement_timeout: 60_000,
+  };
+  const pool = openPool(url, { max: Math.max(2, options.max ?? 10), connection });
+  const listeners = new Set<postgres.Sql>();
+  return {
+    // drizzle uses no more of a client than the pool has.
+    db: drizzle(pool.client as unknown as postgres.Sql, { schema }),
+    listen: async (channel, heard) => {
+      const sql = postgres(url, { max: 1, connect_timeout: 10, onnotice: () => {}, connection });
+      listeners.add(sql);
+      const end = async () => {
+        listeners.delete(sql);
+        await sql.end({ timeout: 1 });
+      };
+      try {
+        await sql.listen(channel, heard);
+        return end;
+      } catch (error) {
+        await end();
+        throw error;
+      }
     },
-  });
-  return { db: drizzle(sql, { schema }), sql, close: () => sql.end({ timeout: 5 }) };
+    close: async () => {
+      await Promise.all([pool.close(), ...[...listeners].map((sql) => sql.end({ timeout: 1 }))]);
+    },
+  };
 }
-
-/** The SQLSTATE or driver code beneath drizzle's wrapper. */
-export function sqlState(error: unknown): string | undefined {
-  for (let e: unknown = error; e instanceof Error; e = e.cause) {
-    const { code } = e as { code?: unknown };
-    if (typeof code === 'string' && !('details' in e && 'retryable' in e)) return code;
-  }
-  return undefined;
-}
-
-/** Name of the violated constraint, for SQLSTATE 23xxx. */
-export function violatedConstraint(error: unknown): string | undefined {
-  for (let e: unknown = error; e instanceof Error; e = e.cause) {
-    const { constraint_name } = e as { constraint_name?: unknown };
-    if (typeof constraint_name === 'string') return constraint_name;
-  }
-  return undefined;
-}
-
-/** Serialization failure, deadlock, lock time-out: nothing was committed, and the same work may succeed now. */
-export const isRetryableState = (state: string | undefined): boolean =>
-  state === '40001' || state === '40P01' || state === '55P03';
-
-/** The connection went away; whether the last commit arrived is unknown, so only an idempotent caller may repeat. */
-export const isConnectionLoss = (state: string | undefined): boolean =>
-  state !== undefined &&
-  (state.startsWith('08') ||
-    ['57P01', '57P02', '57P03', '25P03', '57P05'].includes(state) ||
-    [
-      'CONNECTION_CLOSED',
-      'CONNECTION_ENDED',
-      'CONNECTION_DESTROYED',
-      'CONNECT_TIMEOUT',
-      'ECONNREFUSED',
-      'ECONNRESET',
-      'EPIPE',
-      'ETIMEDOUT',
-    ].includes(state));

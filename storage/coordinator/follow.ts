@@ -156,11 +156,10 @@ export function createFollower(database: CoordinatorDatabase, options: FollowerO
       if (loop !== undefined) return;
       stopped = false;
       try {
-        const listening = await database.sql.listen(EVENTS_CHANNEL, () => {
+        unlisten = await database.listen(EVENTS_CHANNEL, () => {
           awake = true;
           wake();
         });
-        unlisten = () => listening.unlisten();
       } catch (error) {
         onError(error); // polling is enough
       }

@@ -28,7 +28,9 @@ export function createEnvelopeCrypto(): EnvelopeCrypto {
             );
             return new Uint8Array(plaintext);
           } catch {
-            throw new KeysagaError('EnvelopeInvalid', 'A private message does not open.', { field: 'body' });
+            throw new KeysagaError('EnvelopeInvalid', 'A private message does not open.', {
+              field: 'body',
+            });
           }
         },
       };
@@ -38,7 +40,12 @@ export function createEnvelopeCrypto(): EnvelopeCrypto {
       try {
         recipientPublicKey = await suite.kem.deserializePublicKey(exact(publicKey));
       } catch (cause) {
-        throw new KeysagaError('EnvelopeInvalid', 'Not an X25519 public key.', { field: 'hpkePublicKey' }, { cause });
+        throw new KeysagaError(
+          'EnvelopeInvalid',
+          'Not an X25519 public key.',
+          { field: 'hpkePublicKey' },
+          { cause },
+        );
       }
       const { enc, ct } = await suite.seal(
         { recipientPublicKey, info: exact(info) },

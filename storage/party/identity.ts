@@ -9,8 +9,14 @@ const pkcs8 = Buffer.from('302e020100300506032b657004220420', 'hex');
 const spki = Buffer.from('302a300506032b6570032100', 'hex');
 
 export function identityFromSeed(seed: Uint8Array): Identity {
-  const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8, seed]), format: 'der', type: 'pkcs8' });
-  const publicKey = createPublicKey(privateKey).export({ format: 'der', type: 'spki' }).subarray(spki.length);
+  const privateKey = createPrivateKey({
+    key: Buffer.concat([pkcs8, seed]),
+    format: 'der',
+    type: 'pkcs8',
+  });
+  const publicKey = createPublicKey(privateKey)
+    .export({ format: 'der', type: 'spki' })
+    .subarray(spki.length);
   return {
     publicKey: Buffer.from(publicKey).toString('hex'),
     sign: (bytes) => sign(null, bytes, privateKey).toString('hex'),
@@ -22,14 +28,25 @@ export function identityFromFile(path: string): Identity {
   let text: string;
   try {
     if ((statSync(path).mode & 0o077) !== 0)
-      throw new KeysagaError('PartMissing', 'The identity key is readable by others; make it mode 0600.', { field: 'identityKeyFile' });
+      throw new KeysagaError(
+        'PartMissing',
+        'The identity key is readable by others; make it mode 0600.',
+        { field: 'identityKeyFile' },
+      );
     text = readFileSync(path, 'utf8').trim();
   } catch (cause) {
     if (cause instanceof KeysagaError) throw cause;
-    throw new KeysagaError('PartMissing', 'The identity key file cannot be read.', { field: 'identityKeyFile' }, { cause });
+    throw new KeysagaError(
+      'PartMissing',
+      'The identity key file cannot be read.',
+      { field: 'identityKeyFile' },
+      { cause },
+    );
   }
   if (!/^[0-9a-f]{64}$/.test(text))
-    throw new KeysagaError('PartMissing', 'The identity key file is not 32 bytes of hex.', { field: 'identityKeyFile' });
+    throw new KeysagaError('PartMissing', 'The identity key file is not 32 bytes of hex.', {
+      field: 'identityKeyFile',
+    });
   return identityFromSeed(Buffer.from(text, 'hex'));
 }
 

@@ -9,8 +9,8 @@ import { mkdirSync } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { SealContext, Sealer } from '../../core/ports/sealing.ts';
-import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { canonicalJson } from '../../schema/contracts/canonical.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
 
 const VERSION = 1;
 const NONCE = 12;
@@ -20,7 +20,13 @@ export function sealBytes(key: Uint8Array, plaintext: Uint8Array, aad: string): 
   const nonce = randomBytes(NONCE);
   const cipher = createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(Buffer.from(aad));
-  return Buffer.concat([Buffer.of(VERSION), nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);
+  return Buffer.concat([
+    Buffer.of(VERSION),
+    nonce,
+    cipher.update(plaintext),
+    cipher.final(),
+    cipher.getAuthTag(),
+  ]);
 }
 
 export function openBytes(key: Uint8Array, sealed: Uint8Array, aad: string): Uint8Array {
@@ -29,9 +35,15 @@ export function openBytes(key: Uint8Array, sealed: Uint8Array, aad: string): Uin
     const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 1 + NONCE));
     decipher.setAAD(Buffer.from(aad));
     decipher.setAuthTag(sealed.subarray(sealed.length - TAG));
-    return Buffer.concat([decipher.update(sealed.subarray(1 + NONCE, sealed.length - TAG)), decipher.final()]);
+    return Buffer.concat([
+      decipher.update(sealed.subarray(1 + NONCE, sealed.length - TAG)),
+      decipher.final(),
+    ]);
   } catch {
-    throw new KeysagaError('SealBroken', 'A sealed secret does not open: wrong key, place or bytes.');
+    throw new KeysagaError(
+      'SealBroken',
+      'A sealed secret does not open: wrong key, place or bytes.',
+    );
   }
 }
 
@@ -47,7 +59,11 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Writes a file so that after a crash it is there whole or not at all. */
-export async function writeDurably(directory: string, name: string, bytes: Uint8Array): Promise<void> {
+export async function writeDurably(
+  directory: string,
+  name: string,
+  bytes: Uint8Array,
+): Promise<void> {
   const temporary = join(directory, `.${name}.${randomBytes(6).toString('hex')}`);
   let handle: FileHandle | undefined;
   try {
@@ -66,13 +82,6 @@ const isMissing = (e: unknown) => (e as NodeJS.ErrnoException).code === 'ENOENT'
 /** `masterKey`: 32 bytes. `directory` is created with mode 0700. */
 export function createKeyStore(directory: string, masterKey: Uint8Array): Sealer {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  // Keys of live sessions, so that a round does not read the disk. Dropped on destroy.
-  const live = new Map<string, Uint8Array>();
-  const remember = (id: string, key: Uint8Array) => {
-    if (live.size > 4096) live.delete(live.keys().next().value as string);
-    live.set(id, key);
-    return key;
-  };
   const checked = (id: string): string => {
     if (!/^[a-z0-9][a-z0-9._-]{0,200}$/.test(id))
       throw new KeysagaError('InvalidInput', 'Not a data key id.', { field: 'dataKeyId' });
@@ -80,33 +89,44 @@ export function createKeyStore(directory: string, masterKey: Uint8Array): Sealer
   };
   const aad = (id: string) => `keysaga data key ${id}`;
 
+  // Never kept in memory: a key that one instance destroyed must not live on in another.
   async function load(id: string): Promise<Uint8Array> {
-    const cached = live.get(id);
-    if (cached !== undefined) return cached;
     let wrapped: Uint8Array;
     try {
       wrapped = await readFile(join(directory, checked(id)));
     } catch (cause) {
       if (!isMissing(cause)) throw cause;
-      throw new KeysagaError('SealBroken', 'The data key is gone: what it sealed has been erased.', { dataKeyId: id });
+      throw new KeysagaError(
+        'SealBroken',
+        'The data key is gone: what it sealed has been erased.',
+        { dataKeyId: id },
+      );
     }
-    return remember(id, openBytes(masterKey, wrapped, aad(id)));
+    return openBytes(masterKey, wrapped, aad(id));
   }
 
   return {
     async seal(id, plaintext, context, options) {
-      let key: Uint8Array;
-      if (options?.create === true) {
-        key = randomBytes(32);
-        await writeDurably(directory, checked(id), sealBytes(masterKey, key, aad(id)));
-        remember(id, key);
-      } else key = await load(id);
-      return sealBytes(key, plaintext, contextText(context));
+      let key: Uint8Array | undefined;
+      try {
+        if (options?.create === true) {
+          key = randomBytes(32);
+          await writeDurably(directory, checked(id), sealBytes(masterKey, key, aad(id)));
+        } else key = await load(id);
+        return sealBytes(key, plaintext, contextText(context));
+      } finally {
+        key?.fill(0);
+      }
     },
-    open: async (id, sealed, context) => openBytes(await load(id), sealed, contextText(context)),
+    async open(id, sealed, context) {
+      const key = await load(id);
+      try {
+        return openBytes(key, sealed, contextText(context));
+      } finally {
+        key.fill(0);
+      }
+    },
     async destroy(id) {
-      live.get(id)?.fill(0);
-      live.delete(id);
       try {
         await unlink(join(directory, checked(id)));
       } catch (cause) {

@@ -1,39 +1,111 @@
 /** `PartyStore` on PostgreSQL: Drizzle over postgres.js, one connection pool a process. */
-import { and, asc, count, desc, eq, gte, inArray, lt, ne, or, sql } from 'drizzle-orm';
+import {
+  and,
+  asc,
+  count,
+  desc,
+  eq,
+  gt,
+  gte,
+  inArray,
+  lte,
+  ne,
+  or,
+  type SQL,
+  sql,
+} from 'drizzle-orm';
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js';
-import postgres from 'postgres';
-import type { PartyStore, PartyTransaction, SessionRow } from '../../core/ports/party-store.ts';
-import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type postgres from 'postgres';
+import {
+  isOpen,
+  type PartyStore,
+  type PartyTransaction,
+  type SessionRow,
+} from '../../core/ports/party-store.ts';
+import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import * as t from '../../schema/db/party.ts';
 import { migrateDatabase } from '../migrate.ts';
+import { openPool } from '../postgres-client.ts';
+import { isConnectionLoss, isRetryableState, sqlState } from '../sql-state.ts';
 
 type Db = PostgresJsDatabase<typeof t>;
 type Tx = Parameters<Parameters<Db['transaction']>[0]>[0];
 
 const openStates = ['prepared', 'running'] as const;
 const openSession = inArray(t.sessions.state, [...openStates]);
+/** A clock that runs this far ahead and is then set right must not leave sessions behind that nobody may end. */
+const CLOCK_SET_BACK_MS = 300_000;
+/** Of one sweep: its locks are held until it commits. */
+const EXPIRED_AT_ONCE = 100;
 
 export type PartyDatabase = { readonly store: PartyStore; close(): Promise<void> };
 
-/** Connects, migrates (safe when several instances start at once) and returns the store. */
-export async function openPartyDatabase(url: string, options: { poolSize?: number } = {}): Promise<PartyDatabase> {
-  const client = postgres(url, {
+/**
+ * Migrates (safe when several instances start at once), connects and returns the store. An instance that stops in the
+ * middle of a transaction must not hold its locks for ever: PostgreSQL ends an idle transaction after 10 s, and whoever
+ * waits for a lock waits longer than that.
+ */
+export async function openPartyDatabase(
+  url: string,
+  options: { poolSize?: number } = {},
+): Promise<PartyDatabase> {
+  try {
+    await migrateDatabase(url, 'party');
+  } catch (error) {
+    throw storeError(error);
+  }
+  const pool = openPool(url, {
     max: options.poolSize ?? 8,
-    onnotice: () => {},
-    connection: { application_name: 'keysaga-party', TimeZone: 'UTC', synchronous_commit: 'on' },
+    connection: {
+      application_name: 'keysaga-party',
+      TimeZone: 'UTC',
+      synchronous_commit: 'on',
+      idle_in_transaction_session_timeout: 10_000,
+      lock_timeout: 15_000,
+      statement_timeout: 30_000,
+    },
   });
-  await migrateDatabase(client, 'party');
-  const db = drizzle(client, { schema: t });
+  // drizzle uses no more of a client than the pool has.
+  const db = drizzle(pool.client as unknown as postgres.Sql, { schema: t });
   const store: PartyStore = {
     async transaction(work) {
-      return db.transaction((tx) => work(transactionOf(tx)));
+      try {
+        return await db.transaction((tx) => work(transactionOf(tx)));
+      } catch (error) {
+        throw storeError(error);
+      }
     },
   };
-  return { store, close: () => client.end({ timeout: 5 }) };
+  return { store, close: () => pool.close() };
+}
+
+/** The driver's message quotes statements and parameters, so only its code goes on. */
+function storeError(error: unknown): unknown {
+  const state = isKeysagaError(error) ? undefined : sqlState(error);
+  if (state === undefined) return error;
+  if (isConnectionLoss(state) || isRetryableState(state))
+    return new KeysagaError('PartyUnavailable', "The party's database is away or busy.", {
+      sqlState: state,
+    });
+  // Class 22 is about the data itself, e.g. a character that no text column takes.
+  if (/^22[0-9A-Z]{3}$/.test(state))
+    return new KeysagaError('InvalidInput', 'The request holds a value that cannot be stored.', {
+      sqlState: state,
+    });
+  return new KeysagaError('Internal', "The party's storage failed.", { sqlState: state });
 }
 
 function transactionOf(tx: Tx): PartyTransaction {
+  const lockName = (name: string, shared = false) =>
+    tx.execute(
+      shared
+        ? sql`select pg_advisory_xact_lock_shared(hashtextextended(${name}, 0))`
+        : sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`,
+    );
   return {
+    async lockAttempt(attempt) {
+      await lockName(`attempt ${attempt}`);
+    },
     async session(attempt, options) {
       const query = tx.select().from(t.sessions).where(eq(t.sessions.attempt, attempt));
       const [row] = options?.lock === true ? await query.for('update') : await query;
@@ -49,27 +121,63 @@ function transactionOf(tx: Tx): PartyTransaction {
       tx
         .select()
         .from(t.sessions)
-        .where(and(eq(t.sessions.intentDigest, intentDigest), eq(t.sessions.line, line), openSession))
+        .where(
+          and(eq(t.sessions.intentDigest, intentDigest), eq(t.sessions.line, line), openSession),
+        )
         .for('update'),
     openSessionsOfKey: (keyId, epoch): Promise<SessionRow[]> =>
-      tx.select().from(t.sessions).where(and(eq(t.sessions.keyId, keyId), eq(t.sessions.epoch, epoch), openSession)),
+      tx
+        .select()
+        .from(t.sessions)
+        .where(and(eq(t.sessions.keyId, keyId), eq(t.sessions.epoch, epoch), openSession)),
     openSessionsOfPolicy: (policyId): Promise<SessionRow[]> =>
-      tx.select().from(t.sessions).where(and(eq(t.sessions.policyId, policyId), openSession)).for('update'),
+      tx
+        .select()
+        .from(t.sessions)
+        .where(and(eq(t.sessions.policyId, policyId), openSession))
+        .for('update'),
     expiredSessions: (now): Promise<SessionRow[]> =>
       tx
         .select()
         .from(t.sessions)
-        .where(and(openSession, lt(t.sessions.expiresAt, now)))
+        .where(
+          and(
+            openSession,
+            or(lte(t.sessions.expiresAt, now), gt(t.sessions.createdAt, now + CLOCK_SET_BACK_MS)),
+          ),
+        )
+        .orderBy(asc(t.sessions.expiresAt))
+        .limit(EXPIRED_AT_ONCE)
         .for('update', { skipLocked: true }),
     async sessionsWithDataKey() {
       const rows = await tx
-        .select({ attempt: t.sessions.attempt, dataKeyId: t.sessions.dataKeyId, state: t.sessions.state })
+        .select({
+          attempt: t.sessions.attempt,
+          dataKeyId: t.sessions.dataKeyId,
+          state: t.sessions.state,
+        })
         .from(t.sessions)
         .where(eq(t.sessions.dataKeyDestroyed, false));
-      return rows.map((r) => ({ ...r, open: r.state === 'prepared' || r.state === 'running' }));
+      return rows.map((r) => ({ ...r, open: isOpen(r.state) }));
+    },
+    async markDataKeysDestroyed(attempts) {
+      if (attempts.length === 0) return;
+      await tx
+        .update(t.sessions)
+        .set({ dataKeyDestroyed: true })
+        .where(inArray(t.sessions.attempt, [...attempts]));
+    },
+    async closedAttempts(attempts) {
+      if (attempts.length === 0) return [];
+      const rows = await tx
+        .select({ attempt: t.sessions.attempt, state: t.sessions.state })
+        .from(t.sessions)
+        .where(inArray(t.sessions.attempt, [...attempts]));
+      return rows.filter((r) => !isOpen(r.state)).map((r) => r.attempt);
     },
 
-    rounds: (attempt) => tx.select().from(t.rounds).where(eq(t.rounds.attempt, attempt)).orderBy(asc(t.rounds.round)),
+    rounds: (attempt) =>
+      tx.select().from(t.rounds).where(eq(t.rounds.attempt, attempt)).orderBy(asc(t.rounds.round)),
     async insertInbox(attempt, row) {
       await tx.insert(t.rounds).values({
         attempt,
@@ -82,7 +190,12 @@ function transactionOf(tx: Tx): PartyTransaction {
     async setOutbox(attempt, round, row) {
       await tx
         .update(t.rounds)
-        .set({ outboxHash: row.outboxHash, outbox: row.outbox, keygen: row.keygen, answeredAt: row.at })
+        .set({
+          outboxHash: row.outboxHash,
+          outbox: row.outbox,
+          keygen: row.keygen,
+          answeredAt: row.at,
+        })
         .where(and(eq(t.rounds.attempt, attempt), eq(t.rounds.round, round)));
     },
 
@@ -120,11 +233,14 @@ function transactionOf(tx: Tx): PartyTransaction {
       await tx.insert(t.lineTransactions).values({ ...row, conflictKeys: [...row.conflictKeys] });
     },
     async setLineTransactionState(attempt, state) {
-      await tx.update(t.lineTransactions).set({ state }).where(eq(t.lineTransactions.attempt, attempt));
+      await tx
+        .update(t.lineTransactions)
+        .set({ state })
+        .where(eq(t.lineTransactions.attempt, attempt));
     },
 
     async lockLimit(keyId, asset) {
-      await tx.execute(sql`select pg_advisory_xact_lock(hashtextextended(${`limit ${keyId} ${asset}`}, 0))`);
+      await lockName(`limit ${keyId} ${asset}`);
     },
     spentSince: (keyId, asset, since, own) =>
       tx
@@ -152,12 +268,24 @@ function transactionOf(tx: Tx): PartyTransaction {
       await tx
         .update(t.spent)
         .set({ state: 'spent', at })
-        .where(and(eq(t.spent.intentDigest, intentDigest), eq(t.spent.line, line), eq(t.spent.state, 'reserved')));
+        .where(
+          and(
+            eq(t.spent.intentDigest, intentDigest),
+            eq(t.spent.line, line),
+            eq(t.spent.state, 'reserved'),
+          ),
+        );
     },
     async releaseSpend(intentDigest, line) {
       await tx
         .delete(t.spent)
-        .where(and(eq(t.spent.intentDigest, intentDigest), eq(t.spent.line, line), eq(t.spent.state, 'reserved')));
+        .where(
+          and(
+            eq(t.spent.intentDigest, intentDigest),
+            eq(t.spent.line, line),
+            eq(t.spent.state, 'reserved'),
+          ),
+        );
     },
 
     async liveShare(keyId, epoch, lock) {
@@ -183,19 +311,37 @@ function transactionOf(tx: Tx): PartyTransaction {
       return row;
     },
     async insertShare(row) {
-      await tx.insert(t.shares).values(row);
+      const inserted = await tx
+        .insert(t.shares)
+        .values(row)
+        .onConflictDoNothing()
+        .returning({ attempt: t.shares.attempt });
+      if (inserted.length === 0)
+        throw new KeysagaError(
+          'StateConflict',
+          'This party already holds a certified share of the key.',
+          { field: 'keyId' },
+        );
     },
     async setShareState(keyId, attempt, state, at) {
       await tx
         .update(t.shares)
         .set(
-          state === 'active' ? { state, activatedAt: at } : state === 'destroyed' ? { state, sealed: null } : { state },
+          state === 'active'
+            ? { state, activatedAt: at }
+            : state === 'destroyed'
+              ? { state, sealed: null }
+              : { state },
         )
         .where(and(eq(t.shares.keyId, keyId), eq(t.shares.attempt, attempt)));
     },
-    shareDataKeys: () => tx.select({ dataKeyId: t.shares.dataKeyId, state: t.shares.state }).from(t.shares),
+    shareDataKeys: () =>
+      tx.select({ dataKeyId: t.shares.dataKeyId, state: t.shares.state }).from(t.shares),
     async activeKeys() {
-      const [row] = await tx.select({ n: count() }).from(t.shares).where(eq(t.shares.state, 'active'));
+      const [row] = await tx
+        .select({ n: count() })
+        .from(t.shares)
+        .where(eq(t.shares.state, 'active'));
       return row?.n ?? 0;
     },
     async openSessionCount() {
@@ -217,9 +363,16 @@ function transactionOf(tx: Tx): PartyTransaction {
         .onConflictDoNothing()
         .returning({ kind: t.ceremonyWords.kind });
       if (inserted.length === 0)
-        throw new KeysagaError('StateConflict', 'This party has already given its word on the ceremony.', { attempt });
+        throw new KeysagaError(
+          'StateConflict',
+          'This party has already given its word on the ceremony.',
+          { attempt },
+        );
     },
 
+    async lockPolicy(policyId, mode) {
+      await lockName(`policy ${policyId}`, mode === 'share');
+    },
     async policy(policyId) {
       const [row] = await tx
         .select()
@@ -230,9 +383,16 @@ function transactionOf(tx: Tx): PartyTransaction {
       return row;
     },
     policyVersions: (policyId) =>
-      tx.select().from(t.policies).where(eq(t.policies.policyId, policyId)).orderBy(desc(t.policies.version)),
+      tx
+        .select()
+        .from(t.policies)
+        .where(eq(t.policies.policyId, policyId))
+        .orderBy(desc(t.policies.version)),
     async policies() {
-      const rows = await tx.select().from(t.policies).orderBy(asc(t.policies.policyId), asc(t.policies.version));
+      const rows = await tx
+        .select()
+        .from(t.policies)
+        .orderBy(asc(t.policies.policyId), asc(t.policies.version));
       return rows.map(({ policyId, version, hash }) => ({ policyId, version, hash }));
     },
     async insertPolicy(row) {
@@ -246,7 +406,10 @@ function transactionOf(tx: Tx): PartyTransaction {
     },
 
     async rejectionsOf(intentDigest) {
-      const rows = await tx.select().from(t.rejections).where(eq(t.rejections.intentDigest, intentDigest));
+      const rows = await tx
+        .select()
+        .from(t.rejections)
+        .where(eq(t.rejections.intentDigest, intentDigest));
       return rows.map((r) => r.signed);
     },
     async insertRejection(signed, at) {
@@ -258,7 +421,11 @@ function transactionOf(tx: Tx): PartyTransaction {
           signed,
           receivedAt: at,
         })
-        .onConflictDoNothing();
+        // The caller verified it under the policy in force; what stands there may be of a key that has been replaced.
+        .onConflictDoUpdate({
+          target: [t.rejections.intentDigest, t.rejections.approver],
+          set: { signed, receivedAt: at },
+        });
     },
 
     async head(options) {
@@ -285,15 +452,20 @@ function transactionOf(tx: Tx): PartyTransaction {
       const rows = await tx.select().from(t.witnessedHeads).orderBy(asc(t.witnessedHeads.party));
       return rows.map((r) => r.signed);
     },
-    async witness(signed, at) {
+    async witness(heads, at) {
+      if (heads.length === 0) return;
+      // In one order everywhere, since the rows stay locked until the commit.
+      const sorted = [...heads].sort((a, b) => (a.head.party < b.head.party ? -1 : 1));
+      const position = (head: SQL) =>
+        sql`((${head} -> 'head' ->> 'chainEpoch')::bigint, (${head} -> 'head' ->> 'sequence')::bigint)`;
       await tx
         .insert(t.witnessedHeads)
-        .values({ party: signed.head.party, signed, seenAt: at })
+        .values(sorted.map((signed) => ({ party: signed.head.party, signed, seenAt: at })))
         .onConflictDoUpdate({
           target: t.witnessedHeads.party,
-          set: { signed, seenAt: at },
+          set: { signed: sql`excluded.signed`, seenAt: sql`excluded.seen_at` },
           // Only ever forward: an older head shown later must not overwrite a newer one.
-          setWhere: sql`((${t.witnessedHeads.signed} -> 'head' ->> 'chainEpoch')::bigint, (${t.witnessedHeads.signed} -> 'head' ->> 'sequence')::bigint) < (${signed.head.chainEpoch}::bigint, ${signed.head.sequence}::bigint)`,
+          setWhere: sql`${position(sql`${t.witnessedHeads.signed}`)} < ${position(sql`excluded.signed`)}`,
         });
     },
 

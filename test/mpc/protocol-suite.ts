@@ -144,7 +144,7 @@ function expectFault(work: () => unknown, from: number, blame: boolean, name: st
 
 export function protocolSuite(protocol: ThresholdProtocol, options: SuiteOptions): void {
   const { id } = protocol.metadata;
-  /** `each`: only every so many of the attacks, since those on many parties take long and differ in nothing. */
+  /** `each`: only every so many of the attacks: those on many parties take long, and the small shapes run all. */
   const shapes: (Shape & { flips: number; each: number })[] = [
     { threshold: 2, parties: 2, flips: 6, each: 1 },
     { threshold: 2, parties: 3, flips: 12, each: 1 },

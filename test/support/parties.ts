@@ -2,11 +2,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { signApproval } from '../../core/approvals.ts';
 import { intentDigest } from '../../core/intent.ts';
 import { policyHash } from '../../core/policy.ts';
-import { signApproval } from '../../core/approvals.ts';
-import { bytesToHex, publicKeyOf, signObject } from '../../core/signed.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
+import { bytesToHex, publicKeyOf, signObject } from '../../core/signed.ts';
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
@@ -24,7 +24,11 @@ import type { UnsignedTransaction } from '../../schema/contracts/transaction.ts'
 import { identityFromSeed } from '../../storage/party/identity.ts';
 import { createPartyService, type PartyService } from '../../workers/party-service.ts';
 
-export type Person = { readonly name: string; readonly secretKey: Uint8Array; readonly publicKey: string };
+export type Person = {
+  readonly name: string;
+  readonly secretKey: Uint8Array;
+  readonly publicKey: string;
+};
 export const person = (name: string): Person => {
   const secretKey = new Uint8Array(randomBytes(32));
   return { name, secretKey, publicKey: publicKeyOf(secretKey) };
@@ -62,51 +66,88 @@ export function castOf(n: number, change: Partial<Policy> = {}): Cast {
     startDelaySeconds: 0,
     ...change,
   } as Policy;
-  const signatures = administrators.slice(0, 2).map((a) => ({
-    administrator: a.name,
-    publicKey: a.publicKey,
-    signature: signObject('policy', policy, a.secretKey),
-  }));
   return {
     parties: ['alpha', 'beta', 'gamma', 'delta', 'epsilon', 'zeta', 'eta'].slice(0, n) as PartyId[],
     administrators,
     approvers,
     policy,
-    signedPolicy: { policy, signatures } as SignedPolicy,
+    signedPolicy: signPolicy({ administrators }, policy),
     policyHash: policyHash(policy),
   };
 }
+
+/** A policy document under the signatures of two administrators. */
+export const signPolicy = (
+  { administrators }: Pick<Cast, 'administrators'>,
+  policy: Policy,
+): SignedPolicy =>
+  ({
+    policy,
+    signatures: administrators.slice(0, 2).map((a) => ({
+      administrator: a.name,
+      publicKey: a.publicKey,
+      signature: signObject('policy', policy, a.secretKey),
+    })),
+  }) as SignedPolicy;
 
 export type Seat = {
   readonly party: PartyId;
   readonly identitySeed: Uint8Array;
   readonly directory: string;
   readonly databaseUrl: string;
-  service: PartyService;
+  readonly keyStoreDirectory: string;
+  readonly keyStoreMasterKey: Uint8Array;
+  readonly backupDirectory: string;
+  readonly backupKey: Uint8Array;
+  /** All on one database, key store and backup directory, as several worker processes of one party are. */
+  readonly instances: PartyService[];
+  /** The first instance. */
+  readonly service: PartyService;
+  /** Ends every instance in good order and starts as many anew. */
   restart(): Promise<void>;
+  /**
+   * The process of an instance is gone and another one comes up. What is dropped gets no chance to write: closing it
+   * only returns its connections and stops its timer.
+   */
+  replace(instance: number): Promise<void>;
 };
 
-export type Table = { readonly cast: Cast; readonly seats: ReadonlyMap<PartyId, Seat>; close(): Promise<void> };
+export type Table = {
+  readonly cast: Cast;
+  readonly seats: ReadonlyMap<PartyId, Seat>;
+  /** Seats asked in turn: with several instances each call goes to the next one. */
+  readonly alternate: boolean;
+  close(): Promise<void>;
+};
 
 export async function seatParties(options: {
   readonly cast: Cast;
   readonly scratch: string;
   createDatabase(name: string): Promise<string>;
-  readonly failPoints?: (party: PartyId) => FailPoints;
+  readonly failPoints?: (party: PartyId, instance: number) => FailPoints;
   readonly now?: () => number;
   readonly signingSessionMs?: number;
+  /** Instances of each party; default 1. */
+  readonly instances?: number;
+  readonly orphanMs?: number;
 }): Promise<Table> {
   const { cast, scratch } = options;
   const tag = randomBytes(4).toString('hex');
   const seeds = new Map(cast.parties.map((p) => [p, new Uint8Array(randomBytes(32))]));
   const directory = new Map([...seeds].map(([p, seed]) => [p, identityFromSeed(seed).publicKey]));
   const seats = new Map<PartyId, Seat>();
+  const count = options.instances ?? 1;
   for (const [party, identitySeed] of seeds) {
-    const folder = join(scratch, party);
+    const folder = join(scratch, `${party}-${tag}`);
     mkdirSync(folder, { recursive: true });
     const databaseUrl = await options.createDatabase(`party_${party}_${tag}`);
-    const keys = { keyStoreMasterKey: new Uint8Array(randomBytes(32)), backupKey: new Uint8Array(randomBytes(32)) };
-    const open = () =>
+    const keys = {
+      keyStoreMasterKey: new Uint8Array(randomBytes(32)),
+      backupKey: new Uint8Array(randomBytes(32)),
+      keyStoreDirectory: join(folder, 'keys'),
+      backupDirectory: join(folder, 'backup'),
+    };
+    const open = (instance: number) =>
       createPartyService({
         settings: {
           party,
@@ -120,21 +161,31 @@ export async function seatParties(options: {
         databaseUrl,
         identity: identityFromSeed(identitySeed),
         networks: [SOLANA, BITCOIN],
-        keyStoreDirectory: join(folder, 'keys'),
-        backupDirectory: join(folder, 'backup'),
         ...keys,
-        ...(options.failPoints ? { failPoints: options.failPoints(party) } : {}),
+        ...(options.failPoints ? { failPoints: options.failPoints(party, instance) } : {}),
         ...(options.now ? { clock: { now: options.now } } : {}),
+        ...(options.orphanMs === undefined ? {} : { orphanMs: options.orphanMs }),
       });
+    const indices = Array.from({ length: count }, (_, i) => i);
+    const instances = await Promise.all(indices.map(open));
     const seat: Seat = {
       party,
       identitySeed,
       directory: folder,
       databaseUrl,
-      service: await open(),
+      ...keys,
+      instances,
+      get service() {
+        return instances[0] as PartyService;
+      },
       async restart() {
-        await seat.service.close();
-        seat.service = await open();
+        await Promise.all(instances.map((i) => i.close()));
+        instances.splice(0, count, ...(await Promise.all(indices.map(open))));
+      },
+      async replace(instance) {
+        const gone = instances[instance];
+        instances[instance] = await open(instance);
+        await gone?.close();
       },
     };
     await seat.service.activities.receivePolicy({ signed: cast.signedPolicy });
@@ -143,16 +194,21 @@ export async function seatParties(options: {
   return {
     cast,
     seats,
+    alternate: count > 1,
     async close() {
-      for (const seat of seats.values()) await seat.service.close();
+      for (const seat of seats.values()) await Promise.all(seat.instances.map((i) => i.close()));
     },
   };
 }
 
-const at = (table: Table, party: PartyId) => {
+const turns = new WeakMap<Seat, number>();
+/** The activities of a party; with several instances, of the one whose turn it is. */
+export const at = (table: Table, party: PartyId) => {
   const seat = table.seats.get(party);
   if (seat === undefined) throw new Error(`no seat ${party}`);
-  return seat.service.activities;
+  const turn = turns.get(seat) ?? 0;
+  if (table.alternate) turns.set(seat, turn + 1);
+  return (seat.instances[turn % seat.instances.length] ?? seat.service).activities;
 };
 
 /** Routes rounds `from`…`to` honestly; `outboxes` is the last round's answers. */
@@ -184,7 +240,13 @@ export async function route(
   return { prepared, rounds };
 }
 
-export const keygenRequest = (cast: Cast, id: string, network: string, protocol: string, threshold = 2) =>
+export const keygenRequest = (
+  cast: Cast,
+  id: string,
+  network: string,
+  protocol: string,
+  threshold = 2,
+) =>
   ({
     kind: 'keygen',
     requestId: id,
@@ -209,13 +271,19 @@ export async function generateKey(
   const results = (rounds.at(-1) ?? []).flatMap((a) => (a.keygen ? [a.keygen] : []));
   const certificates = results.map((r) => r.certificate);
   const { keyId, attempt } = request;
-  for (const party of request.signers) await at(table, party).activate({ keyId, attempt, certificates });
+  for (const party of request.signers)
+    await at(table, party).activate({ keyId, attempt, certificates });
   const key = results[0]?.key;
   if (key === undefined) throw new Error('the ceremony gave no key');
   return { key, certificates };
 }
 
-export const intentFor = (key: KeyDescriptor, destination: string, amount: string, change: Partial<TransferIntent> = {}) =>
+export const intentFor = (
+  key: KeyDescriptor,
+  destination: string,
+  amount: string,
+  change: Partial<TransferIntent> = {},
+) =>
   ({
     requestId: `t-${randomBytes(6).toString('hex')}`,
     walletId: key.walletId,

@@ -5,7 +5,7 @@ import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { TransferInput } from '../../schema/contracts/saga.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { APPROVERS, approval, inputOf, intent, iso, uniqueId } from './support/fixtures.ts';
-import { codeOf, Stage, until, untilStatus } from './support/stage.ts';
+import { bytesAsText, codeOf, Stage, until, untilStatus } from './support/stage.ts';
 import { PAYMENT_ID, type Step, VOID_ID, type World } from './support/world.ts';
 
 let stage: Stage;
@@ -133,9 +133,7 @@ describe('the path', () => {
     expect(scheduled.length).toBeGreaterThan(8);
     for (const event of scheduled)
       expect(event.userMetadata?.summary, 'every step has a summary').toBeTruthy();
-    const plaintext = JSON.stringify(history, (_key, value) =>
-      value instanceof Uint8Array ? Buffer.from(value).toString('latin1') : value,
-    );
+    const plaintext = bytesAsText(history);
     expect(plaintext).not.toContain(run.i.destination);
     expect(plaintext).toContain('binary/encrypted');
   });

@@ -4,7 +4,7 @@ import { type BitcoinOptions, createBitcoin } from '../../../chains/bitcoin/bloc
 import { createBitcoinCodec } from '../../../chains/bitcoin/codec.ts';
 import { encodePsbt, type PsbtInput, type PsbtOutput } from '../../../chains/bitcoin/psbt.ts';
 import { virtualSize } from '../../../chains/bitcoin/script.ts';
-import type { BuildResult, Leaser, LeaseRequest } from '../../../core/ports/blockchain.ts';
+import type { BuildResult, LeaseRequest, Leaser } from '../../../core/ports/blockchain.ts';
 import { isKeysagaError } from '../../../schema/contracts/errors.ts';
 import { TransferIntent } from '../../../schema/contracts/intent.ts';
 import type { UnsignedTransaction } from '../../../schema/contracts/transaction.ts';
@@ -175,9 +175,7 @@ describe('a transfer', () => {
     expect(again).toEqual(one);
     const [lease] = one.leases;
     expect(lease?.detail.amount).toBe('60000');
-    expect((await failure(build(from, { amount: '70000' }))).code).toBe(
-      'InsufficientFunds',
-    );
+    expect((await failure(build(from, { amount: '70000' }))).code).toBe('InsufficientFunds');
   });
 
   it('spends its anchor', async () => {
@@ -185,18 +183,28 @@ describe('a transfer', () => {
     const { leases } = await build(from, { amount: '65000' }, 'probe');
     const { txid, vout } = leases[0]?.detail ?? {};
     const anchor = { kind: 'bitcoin-outpoint', txid: txid ?? '', vout: vout ?? '' } as const;
-    await release(from);
-    const built = await build(from, { anchor, amount: '1000' });
-    expect(codec.decode(built.unsigned, from.key.publicKey).conflictKeys).toEqual([
+    await release(from, 'probe');
+    const first = await build(from, { anchor, amount: '1000' });
+    expect(codec.decode(first.unsigned, from.key.publicKey).conflictKeys).toEqual([
       `bitcoin:${txid}:${vout}`,
     ]);
+    // What an anchored transfer holds before it is built is its anchor: more may join it then, and never again.
     const more = await build(from, { anchor, amount: '100000' });
     expect(codec.decode(more.unsigned, from.key.publicKey).conflictKeys).toContain(
       `bitcoin:${txid}:${vout}`,
     );
+    expect(more.leases).toHaveLength(2);
+    expect((await failure(build(from, { anchor, amount: '150000' }))).code).toBe(
+      'InsufficientFunds',
+    );
     expect((await failure(build(from, { anchor, amount: '1000' }, 'two'))).code).toBe(
       'LeaseUnavailable',
     );
+    await build(from, { amount: '1000' }, 'three');
+    expect((await failure(build(from, { anchor, amount: '1000' }, 'three'))).code).toBe(
+      'StateConflict',
+    );
+    await release(from);
     const nowhere = { ...anchor, txid: randomTxid() };
     expect(await failure(build(from, { anchor: nowhere }))).toMatchObject({
       code: 'InvalidInput',
@@ -239,10 +247,8 @@ describe('a transfer', () => {
     expect(
       (
         await failure(
-          chain.build(
-            intentOf(from),
-            { ...from.descriptor, network: MAINNET },
-            leaser(from.book, 'x'),
+          leasing(from, 'one', (leaser) =>
+            chain.build(intentOf(from), { ...from.descriptor, network: MAINNET }, leaser),
           ),
         )
       ).code,

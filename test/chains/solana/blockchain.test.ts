@@ -13,17 +13,7 @@ import { readSponsor } from '../../../chains/solana/sponsor.ts';
 import { until } from '../../../dev/until.ts';
 import type { KeysagaError } from '../../../schema/contracts/errors.ts';
 import { type Rig, startRig, type Wallet } from './rig.ts';
-import {
-  base58Of,
-  compileWithWeb3,
-  hex,
-  instructions,
-  local,
-  refusalOf,
-  signWith,
-  unhex,
-  unsignedOf,
-} from './support.ts';
+import { base58Of, hex, local, refusalOf, unhex } from './support.ts';
 
 let rig: Rig;
 beforeAll(async () => {
@@ -197,14 +187,16 @@ describe('a Solana transfer', () => {
     const wallet = await rig.wallet();
     const { unsigned } = await build(wallet, rig.intent(wallet));
     const proof = proofOf(unsigned);
-    const nonce = new PublicKey(proof.account);
     const rivalTo = Keypair.generate().publicKey;
     // The same value in another transaction, which the parties' conflict rule would refuse.
-    const message = compileWithWeb3(wallet.secret.publicKey, base58Of(proof.value), [
-      instructions.advance(nonce, wallet.secret.publicKey),
-      instructions.pay(wallet.secret.publicKey, rivalTo, 1_500_000n),
-    ]);
-    const rival = `01${hex(signWith(wallet.secret, message))}${hex(message)}`;
+    const other = encodeTransfer(local, {
+      wallet: wallet.secret.publicKey.toBytes(),
+      nonce: proof,
+      units: 2000,
+      microLamports: 0n,
+      payment: { destination: rivalTo.toBase58(), lamports: 1_500_000n },
+    });
+    const rival = rig.sign(wallet, other).bytes;
     const signed = rig.sign(wallet, unsigned);
     expect(await rig.solana.broadcast(signed)).toEqual({ status: 'accepted' });
     await rig.settled(wallet, unsigned, signed.id, ({ status }) => status === 'included');
@@ -217,7 +209,7 @@ describe('a Solana transfer', () => {
     await rig.settled(wallet, unsigned, signed.id, final);
     expect((await rig.connection.getSignatureStatuses([id])).value).toEqual([null]);
     expect(await rig.connection.getBalance(rivalTo)).toBe(0);
-    expect(await rig.lookup(wallet, unsignedOf(message, proof), id)).toEqual({
+    expect(await rig.lookup(wallet, other, id)).toEqual({
       status: 'conflicted',
       by: signed.id,
       final: true,

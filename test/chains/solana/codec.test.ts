@@ -254,6 +254,51 @@ describe('a message that is not ours to sign', () => {
     ]);
   });
 
+  it('an instruction of ours in another shape is not taken for ours', () => {
+    const reshaped = (
+      instruction: TransactionInstruction,
+      change: Partial<TransactionInstruction>,
+    ) =>
+      new TransactionInstruction({
+        programId: instruction.programId,
+        keys: change.keys ?? instruction.keys,
+        data: change.data ?? instruction.data,
+      });
+    const longer = (data: Buffer) => Buffer.concat([data, Buffer.of(0)]);
+    const first = advance(nonceAccount, wallet);
+    const last = pay(wallet, destination, 1n);
+    const otherSysvar = first.keys.map((meta, i) =>
+      i === 1
+        ? { ...meta, pubkey: new PublicKey('SysvarC1ock11111111111111111111111111111111') }
+        : meta,
+    );
+    for (const change of [
+      { data: longer(first.data) },
+      { keys: otherSysvar },
+      { keys: [...first.keys, ...first.keys] },
+    ]) {
+      expect(code(web3([reshaped(first, change), last]))).toEqual([
+        'NonceUnproven',
+        'instructions[0]',
+      ]);
+    }
+    // From an account that does not sign; web3.js would list it as a second signer.
+    const unsignedFrom = last.keys.map((meta, i) =>
+      i === 0 ? { pubkey: keypair('other').publicKey, isSigner: false, isWritable: true } : meta,
+    );
+    for (const change of [
+      { data: longer(last.data) },
+      { keys: unsignedFrom },
+      { keys: [...last.keys, ...last.keys] },
+    ]) {
+      expect(others(web3([first, reshaped(last, change)]))).toHaveLength(1);
+    }
+    expect(
+      others(web3([first, reshaped(limit(1), { data: longer(limit(1).data) }), last])),
+    ).toHaveLength(1);
+    expect(others(web3([first, reshaped(limit(1), { keys: last.keys }), last]))).toHaveLength(1);
+  });
+
   it('a versioned message is refused, with or without lookup tables', () => {
     const v0 = new TransactionMessage({
       payerKey: wallet,

@@ -17,7 +17,7 @@ import type { Leaser } from '../../../core/ports/blockchain.ts';
 import type { Clock } from '../../../core/ports/clock.ts';
 import type { LeaseState } from '../../../core/ports/ledger.ts';
 import type { NonceAccount } from '../../../core/ports/nonce-accounts.ts';
-import { startStack } from '../../../dev/stack/index.ts';
+import { type Stack, startStack } from '../../../dev/stack/index.ts';
 import { loadTopology } from '../../../dev/topology.ts';
 import { until } from '../../../dev/until.ts';
 import { TransferIntent } from '../../../schema/contracts/intent.ts';
@@ -101,6 +101,16 @@ export async function startRig() {
       chains: { ...topology.chains, solana: { ...topology.chains.solana, slotTimeMs: 40 } },
     },
   });
+  try {
+    return await rigOn(stack, dataDir);
+  } catch (error) {
+    await stack.stop();
+    rmSync(dataDir, { recursive: true, force: true });
+    throw error;
+  }
+}
+
+async function rigOn(stack: Stack, dataDir: string) {
   const url = await stack.postgres.createDatabase('coordinator');
   await migrateCoordinatorDatabase(url);
   const database = openCoordinatorDatabase(url);

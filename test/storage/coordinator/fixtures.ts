@@ -31,7 +31,7 @@ export const intent = (requestId: string, change: Partial<Record<keyof TransferI
     issuedAt: '2026-01-01T00:00:00.000Z',
     expiresAt: '2026-01-02T00:00:00.000Z',
     ...change,
-  }) as TransferIntent;
+  }) as unknown as TransferIntent;
 
 export const initiated = (requestId: string): DomainEvent =>
   ({

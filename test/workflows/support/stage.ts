@@ -142,7 +142,8 @@ export class Stage {
     this.#running.delete(worker);
   }
   async close(): Promise<void> {
-    for (const worker of this.#running.keys()) worker.shutdown();
+    for (const worker of this.#running.keys())
+      if (worker.getState() === 'RUNNING') worker.shutdown();
     await Promise.all(this.#running.values());
     await this.env.teardown();
   }
@@ -193,4 +194,15 @@ export async function until(what: string, met: () => boolean, deadlineMs = 30_00
     if (Date.now() > deadline) throw new Error(`${what}: not within ${deadlineMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
+}
+
+/** All bytes of a protobuf object, read as text: what somebody sees who reads Temporal's database. */
+export function bytesAsText(value: unknown, seen = new Set<unknown>()): string {
+  if (value instanceof Uint8Array) return `${Buffer.from(value).toString('latin1')}\n`;
+  if (typeof value === 'string') return `${value}\n`;
+  if (typeof value !== 'object' || value === null || seen.has(value)) return '';
+  seen.add(value);
+  return Object.values(value)
+    .map((part) => bytesAsText(part, seen))
+    .join('');
 }

@@ -45,6 +45,7 @@ export class World {
   /** What `confirm` says, by transaction id; absent: it waits. */
   readonly chain = new Map<string, { confirmations: number; final: boolean }>();
   autoConfirm = true;
+  readonly #sent = new Set<string>();
   readonly #built: Partial<Built> = {};
 
   /** Changes the answer of a step, or of one party's step (`prepare alpha`). `undefined` from it: the usual answer. */
@@ -130,7 +131,10 @@ export class World {
       id: purpose === 'payment' ? PAYMENT_ID : VOID_ID,
       bytes: '0200',
     }),
-    broadcast: () => ({ status: 'accepted' }),
+    broadcast: ({ purpose }) => {
+      this.#sent.add(purpose === 'payment' ? PAYMENT_ID : VOID_ID);
+      return { status: 'accepted' };
+    },
     confirm: ({ transactionIds, untilConfirmations }) =>
       this.#confirm(transactionIds, untilConfirmations),
     provision: () => undefined,
@@ -228,13 +232,12 @@ export class World {
   async #confirm(ids: readonly string[], wanted: number): Promise<unknown> {
     const context = Context.current();
     for (;;) {
-      if (this.autoConfirm) {
-        const id = ids.at(-1) as string;
+      const sent = ids.findLast((id) => this.#sent.has(id));
+      if (this.autoConfirm && sent !== undefined)
         return {
-          id,
+          id: sent,
           status: { status: 'included', confirmations: wanted, block: 'b', final: wanted >= 2 },
         };
-      }
       for (const id of ids) {
         const seen = this.chain.get(id);
         if (seen !== undefined && seen.confirmations >= Math.min(wanted, 2))

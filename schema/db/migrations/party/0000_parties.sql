@@ -152,4 +152,5 @@ CREATE UNIQUE INDEX "one_open_session_per_line" ON "sessions" USING btree ("inte
 CREATE INDEX "open_sessions_by_key" ON "sessions" USING btree ("key_id","epoch") WHERE "sessions"."state" in ('prepared', 'running');--> statement-breakpoint
 CREATE INDEX "keys_to_destroy" ON "sessions" USING btree ("attempt") WHERE not "sessions"."data_key_destroyed";--> statement-breakpoint
 CREATE UNIQUE INDEX "one_live_share" ON "shares" USING btree ("key_id","epoch") WHERE "shares"."state" in ('certified', 'active');--> statement-breakpoint
-CREATE INDEX "spent_window" ON "spent" USING btree ("key_id","asset","at");
+CREATE INDEX "spent_window" ON "spent" USING btree ("key_id","asset","at");--> statement-breakpoint
+CREATE INDEX "spent_reserved" ON "spent" USING btree ("key_id","asset") WHERE "spent"."state" = 'reserved';

@@ -1,0 +1,219 @@
+/**
+ * The crash matrix: a process is killed by SIGKILL at a named fail point, before or after a commit, in the middle of a
+ * saga that is sure to get there. Whatever the point, the saga ends completed or compensated, the destination is paid
+ * exactly once or not at all, and nothing stays leased.
+ */
+import { readdirSync } from 'node:fs';
+import postgres from 'postgres';
+import { CHAIN_FAIL_POINTS } from '../../activities/chain/index.ts';
+import { LEDGER_FAIL_POINTS } from '../../activities/ledger/index.ts';
+import { PARTY_FAIL_POINTS } from '../../activities/party/index.ts';
+import type { Wallet } from '../../client/index.ts';
+import { until } from '../../dev/until.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { RequestId } from '../../schema/contracts/primitives.ts';
+import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
+import { approve, BITCOIN, SOLANA } from '../support/parties.ts';
+import type { Platform } from '../support/platform.ts';
+
+export type Chain = 'bitcoin' | 'solana';
+/**
+ * What a cell does: `pay` a transfer to its end; `short` begins one while t parties are away, so that it compensates;
+ * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `keygen` makes a key; `keygen-short` fails to.
+ */
+export type Scenario = 'pay' | 'short' | 'reject' | 'void' | 'keygen' | 'keygen-short';
+export type Cell = { readonly point: string; readonly chain: Chain; readonly scenario: Scenario };
+
+const either = (name: string) => [`${name}:before-commit`, `${name}:after-commit`];
+
+/** The scenario that is sure to reach a point. */
+const reaches: Readonly<Record<Scenario, readonly string[]>> = {
+  pay: [
+    ...['reserve', 'recordDecision', 'build', 'passPivot', 'attach', 'broadcast', 'confirm', 'settle'].flatMap(either),
+    ...either('party.prepare'),
+    'party.round:before-inbox-commit',
+    'party.round:after-inbox-commit',
+    'party.round:before-outbox-commit',
+    'party.round:after-outbox-commit',
+    ...either('party.release'),
+    'party.release:after-erasure',
+  ],
+  short: [...['releaseLease', 'reportParties', 'recordUndo'].flatMap(either), ...either('party.abort')],
+  reject: ['release', 'fail', 'recordPhase'].flatMap(either),
+  void: either('buildVoid'),
+  keygen: [
+    ...['reserveKey', 'certifyKey', 'activateWallet', 'recordActivation'].flatMap(either),
+    'party.certify:before-backup',
+    ...either('party.certify'),
+    ...either('party.activate'),
+  ],
+  'keygen-short': [...either('failKey'), ...either('party.destroy')],
+};
+
+/** Reached when a process starts, before any saga: the worker is restarted until it passes. */
+const AT_START = either('adoptPolicy');
+
+export const ALL_POINTS: readonly string[] = [...LEDGER_FAIL_POINTS, ...CHAIN_FAIL_POINTS, ...PARTY_FAIL_POINTS].filter(
+  (point) => !AT_START.includes(point),
+);
+
+/** Every point on every chain that its scenario knows. Throws when a point has no scenario: the matrix must be whole. */
+export function allCells(): Cell[] {
+  return ALL_POINTS.flatMap((point) => {
+    const scenario = (Object.keys(reaches) as Scenario[]).find((s) => reaches[s].includes(point));
+    if (scenario === undefined) throw new Error(`no scenario reaches ${point}`);
+    // A void can only win against a payment that waits for a block.
+    const chains: Chain[] = scenario === 'void' ? ['bitcoin'] : ['bitcoin', 'solana'];
+    return chains.map((chain) => ({ point, chain, scenario }));
+  });
+}
+
+/** mulberry32: a small seeded generator, so that a failing sample can be run again. */
+export function seeded(seed: number): () => number {
+  let a = seed >>> 0;
+  return () => {
+    a = (a + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(a ^ (a >>> 15), 1 | a);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+  };
+}
+
+/** Each point once, on a chain that the seed chooses. */
+export function sample(seed: number): Cell[] {
+  const random = seeded(seed);
+  const cells = allCells();
+  return ALL_POINTS.map((point) => {
+    const of = cells.filter((cell) => cell.point === point);
+    return of[Math.floor(random() * of.length)] as Cell;
+  });
+}
+
+export type Result = Cell & { readonly outcome: string; readonly seconds: number };
+
+let count = 0;
+
+/** Runs one cell and throws when an invariant breaks. Scenarios with parties away expect them to be held already. */
+export async function runCell(platform: Platform, wallets: Readonly<Record<Chain, Wallet>>, cell: Cell): Promise<Result> {
+  const began = Date.now();
+  const { point, chain, scenario } = cell;
+  armFailPoint(platform.failPoints, point);
+  count += 1;
+  const outcome =
+    scenario === 'keygen' || scenario === 'keygen-short'
+      ? await keygen(platform, cell)
+      : await transfer(platform, wallets[chain], cell);
+  const file = failPointFile(platform.failPoints, point);
+  const fired = readdirSync(platform.failPoints).some((name) => file.endsWith(name.replace(/\.fired\.\d+$/, '')) && name.includes('.fired.'));
+  if (!fired) throw new Error(`${point} was never reached by ${scenario} on ${chain}`);
+  return { ...cell, outcome, seconds: (Date.now() - began) / 1000 };
+}
+
+async function keygen(platform: Platform, { chain, scenario }: Cell): Promise<string> {
+  const requestId = `crash-${count}-${Date.now().toString(36)}` as RequestId;
+  const { client, cast } = platform;
+  await client.generateKey(
+    {
+      requestId,
+      network: chain === 'bitcoin' ? BITCOIN : SOLANA,
+      threshold: 2,
+      parties: [...cast.parties],
+      policyId: cast.policy.policyId,
+    },
+    scenario === 'keygen-short' ? { limits: { waitForParties: 1, prepare: 2 } } : {},
+  );
+  const status = await until(
+    async () => {
+      const s = await client.keygenStatus(requestId).catch(() => undefined);
+      return s && (s.phase === 'Active' || s.phase === 'Failed') ? s : undefined;
+    },
+    { deadlineMs: 120_000, intervalMs: 100, what: `key generation ${requestId} ends` },
+  );
+  const expected = scenario === 'keygen' ? 'Active' : 'Failed';
+  if (status.phase !== expected) throw new Error(`key generation ended ${status.phase}: ${status.failure?.message ?? ''}`);
+  if (scenario === 'keygen') await client.wallet(requestId, { wait: true });
+  return status.phase;
+}
+
+async function transfer(platform: Platform, wallet: Wallet, { chain, scenario }: Cell): Promise<string> {
+  const { client } = platform;
+  const intent = platform.intent(wallet);
+  if (scenario === 'void') platform.mining(false);
+  try {
+    await begin(platform, intent, scenario);
+    if (scenario === 'void') {
+      await until(async () => (await client.status(intent.requestId).catch(() => undefined))?.phase === 'Confirming', {
+        deadlineMs: 60_000,
+        what: 'the payment is sent',
+      });
+      await client.cancel(intent.requestId);
+      await until(async () => (await client.status(intent.requestId).catch(() => undefined))?.voidTransactionId, {
+        deadlineMs: 90_000,
+        what: 'the void is sent',
+      });
+    }
+  } finally {
+    platform.mining(true);
+  }
+  const status = await platform.ended(intent.requestId);
+  const expected = scenario === 'pay' ? 'Completed' : 'Failed';
+  if (status.phase !== expected)
+    throw new Error(`transfer ended ${status.phase} instead of ${expected}: ${status.failure?.code ?? ''} ${status.failure?.message ?? ''}`);
+  const received = await platform.received(chain, intent.destination);
+  const due = expected === 'Completed' ? BigInt(intent.amount) : 0n;
+  if (received !== due) throw new Error(`the destination received ${received} instead of ${due}`);
+  return status.phase;
+}
+
+async function begin(platform: Platform, intent: TransferIntent, scenario: Scenario): Promise<void> {
+  const { client, cast } = platform;
+  if (scenario === 'short') {
+    await client.transfer(intent, { limits: { waitForParties: 1, prepare: 2 } });
+  } else await client.transfer(intent);
+  if (scenario === 'reject') {
+    const [first] = cast.approvers;
+    if (first) await client.signalDecision(intent.requestId, approve(intent, first, 'reject'));
+    return;
+  }
+  for (const who of cast.approvers.slice(0, cast.policy.quorum))
+    await client.signalDecision(intent.requestId, approve(intent, who));
+}
+
+/** No lease may outlive its transfer, and the log must agree with what the read tables say of it. */
+export async function checkLedger(platform: Platform): Promise<void> {
+  const sql = postgres(await platform.stack.postgres.createDatabase('coordinator'), { max: 1, onnotice: () => {} });
+  try {
+    const left = await sql<{ resource: string; owner: string; state: string }[]>`
+      select resource, owner, state from leases where state in ('held', 'pivoted')`;
+    if (left.length > 0) throw new Error(`leases without a running owner: ${JSON.stringify(left)}`);
+  } finally {
+    await sql.end();
+  }
+}
+
+/** Runs the cells, those that need parties away together. */
+export async function runCells(
+  platform: Platform,
+  wallets: Readonly<Record<Chain, Wallet>>,
+  cells: readonly Cell[],
+  report: (result: Result) => void,
+): Promise<Result[]> {
+  const results: Result[] = [];
+  const run = async (group: readonly Cell[]) => {
+    for (const cell of group) {
+      const result = await runCell(platform, wallets, cell);
+      results.push(result);
+      report(result);
+    }
+  };
+  await run(cells.filter((c) => !c.scenario.endsWith('short')));
+  const short = cells.filter((c) => c.scenario.endsWith('short'));
+  if (short.length > 0) {
+    const [, beta, gamma] = platform.cast.parties;
+    for (const name of [beta, gamma]) if (name) await platform.hold(name);
+    await run(short);
+    for (const name of [beta, gamma]) if (name) await platform.resume(name);
+  }
+  await checkLedger(platform);
+  return results;
+}

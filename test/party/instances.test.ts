@@ -1,0 +1,175 @@
+/** Two instances of each party on one database, key store and backup directory. */
+import { readdir } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { policyHash } from '../../core/policy.ts';
+import type { RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
+import type { PartyId } from '../../schema/contracts/primitives.ts';
+import {
+  BITCOIN,
+  generateKey,
+  intentFor,
+  keygenRequest,
+  route,
+  SOLANA,
+  signPolicy,
+  signRequest,
+} from '../support/parties.ts';
+import { payment, provenNonce, someAddress } from '../support/solana-plans.ts';
+import { nextRound, type Rig, startRig } from './rig.ts';
+
+let rig: Rig;
+let alpha: PartyId;
+let beta: PartyId;
+let gamma: PartyId;
+beforeAll(async () => {
+  // The key itself is made by instances in turn.
+  rig = await startRig({ instances: 2 });
+  [alpha, beta, gamma] = rig.parties;
+});
+afterAll(() => rig?.stop());
+
+/** The same request at both instances at once: both answer, and byte for byte the same. */
+async function both<T>(ask: (instance: number) => Promise<T>): Promise<T> {
+  const [first, second] = await Promise.all([ask(0), ask(1)]);
+  expect(JSON.stringify(second)).toBe(JSON.stringify(first));
+  return first as T;
+}
+
+describe('two instances', () => {
+  it('run the rounds in turn, each taking over where the other one was', async () => {
+    for (let i = 0; i < 3; i++) {
+      const { rounds } = await route(rig.table, rig.pay().request);
+      expect(rounds).toHaveLength(2);
+    }
+    const made = await generateKey(
+      rig.table,
+      keygenRequest(rig.cast, 'btc-turns', BITCOIN, 'frost-bip340'),
+    );
+    expect(made.certificates).toHaveLength(3);
+  });
+
+  it('answer the same signing request with the same bytes, asked at once', async () => {
+    for (let i = 0; i < 5; i++) {
+      const { request } = rig.pay();
+      const signers = [alpha, beta];
+      const prepared = await Promise.all(
+        signers.map((p) => both((n) => rig.party(p, n).prepare(request))),
+      );
+      let before: RoundAnswer[] = [];
+      for (let round = 1; round <= 2; round++) {
+        before = await Promise.all(
+          signers.map((p) => {
+            const asked: RoundRequest = {
+              ...nextRound(p, request, before),
+              ...(round === 1 ? { prepared } : {}),
+            };
+            return both((n) => rig.party(p, n).round(asked));
+          }),
+        );
+      }
+      expect(before.every((a) => a.done)).toBe(true);
+    }
+  });
+
+  it('answer the same key generation with the same bytes, and the share opens afterwards', async () => {
+    const request = keygenRequest(rig.cast, 'raced', SOLANA, 'frost-ed25519');
+    const { keyId, attempt } = request;
+    const everyone = [alpha, beta, gamma];
+    const prepared = await Promise.all(
+      everyone.map((p) => both((n) => rig.party(p, n).prepare(request))),
+    );
+    let before: RoundAnswer[] = [];
+    do {
+      before = await Promise.all(
+        everyone.map((p) => {
+          const first = before.length === 0 ? { prepared } : {};
+          const asked: RoundRequest = { ...nextRound(p, request, before), ...first };
+          return both((n) => rig.party(p, n).round(asked));
+        }),
+      );
+    } while (!before.every((a) => a.done));
+    const certificates = before.flatMap((a) => (a.keygen ? [a.keygen.certificate] : []));
+    for (const p of everyone)
+      await both((n) => rig.party(p, n).activate({ keyId, attempt, certificates }));
+    // The row's data key must be the one in the key store, whoever of the two wrote last; and no other one stays.
+    for (const p of everyone) {
+      await rig.seat(p).restart();
+      await rig.seat(p).service.sweepOnce();
+    }
+    const key = before[0]?.keygen?.key;
+    if (key === undefined) throw new Error('no key');
+    const { keyStoreDirectory } = rig.seat(alpha);
+    const kept = (await readdir(keyStoreDirectory)).filter((f) => f.startsWith(`share-${attempt}`));
+    expect(kept).toHaveLength(1);
+    const to = someAddress();
+    const intent = intentFor(key, to, '5');
+    const unsigned = payment(key, provenNonce(), to, 5n);
+    const { rounds } = await route(
+      rig.table,
+      signRequest(rig.cast, key, intent, unsigned, [alpha, beta]),
+    );
+    expect(rounds.at(-1)?.every((a) => a.done)).toBe(true);
+  });
+
+  it('let at most one of two attempts of a line release, unless their transactions conflict', async () => {
+    for (let i = 0; i < 6; i++) {
+      const first = rig.pay();
+      const rival = i % 2 === 0 ? rig.besides(first) : rig.again(first);
+      const run = async (request: typeof rival, instance: number) => {
+        try {
+          const prepared = await Promise.all(
+            [alpha, beta].map((p) => rig.party(p, instance).prepare(request)),
+          );
+          let before: RoundAnswer[] = [];
+          for (let round = 1; round <= 2; round++)
+            before = await Promise.all(
+              [alpha, beta].map((p) =>
+                rig.party(p, instance).round({
+                  ...nextRound(p, request, before),
+                  ...(round === 1 ? { prepared } : {}),
+                }),
+              ),
+            );
+          return 'released';
+        } catch (error) {
+          return (error as { code?: string }).code ?? String(error);
+        }
+      };
+      const outcomes = await Promise.all([run(first.request, 0), run(rival, 1)]);
+      const allowed = ['released', 'SessionSuperseded', 'ConflictRule', 'EnvelopeInvalid'];
+      for (const outcome of outcomes) expect(allowed).toContain(outcome);
+      for (const p of [alpha, beta]) {
+        const released = await rig.sql<{ keys: string[] }>(
+          p,
+          `select conflict_keys as keys from line_transactions where state = 'released'
+             and attempt in ('${first.request.attempt}', '${rival.attempt}')`,
+        );
+        if (i % 2 === 0) expect(released.length).toBeLessThanOrEqual(1);
+      }
+    }
+  });
+
+  it('refuse a payment under the old policy once a receipt for the new one is out, however they race', async () => {
+    const next = {
+      ...rig.cast.policy,
+      version: 2,
+      previous: policyHash(rig.cast.policy),
+      startDelaySeconds: 0,
+    };
+    const signed = signPolicy(rig.cast, next);
+    const payments = Array.from({ length: 6 }, () => rig.pay().request);
+    const asked = payments.map((request, i) =>
+      rig
+        .party(gamma, i % 2)
+        .prepare({ ...request, signers: [alpha, gamma] })
+        .catch(() => {}),
+    );
+    await rig.party(gamma, 0).receivePolicy({ signed });
+    await Promise.all(asked);
+    const open = await rig.sql(
+      gamma,
+      `select 1 from sessions where kind = 'sign' and state in ('prepared', 'running')`,
+    );
+    expect(open).toHaveLength(0);
+  });
+});

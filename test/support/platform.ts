@@ -1,0 +1,283 @@
+/** The whole platform for a test: real parts, one coordinator and the parties as processes of their own, restarted when they die. */
+import { randomBytes } from 'node:crypto';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { schnorr } from '@noble/curves/secp256k1.js';
+import { base58 } from '@scure/base';
+import { createBitcoinCodec } from '../../chains/bitcoin/codec.ts';
+import { bitcoinNetwork } from '../../chains/bitcoin/networks.ts';
+import { addressScript } from '../../chains/bitcoin/script.ts';
+import { createClient, type KeysagaClient, type Wallet } from '../../client/index.ts';
+import { bytesToHex } from '../../core/signed.ts';
+import { type NodeProcess, type Stack, startStack } from '../../dev/stack/index.ts';
+import { until } from '../../dev/until.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { PartyId, PolicyId, RequestId } from '../../schema/contracts/primitives.ts';
+import type { TransferStatus } from '../../schema/contracts/saga.ts';
+import { identityFromSeed } from '../../storage/party/identity.ts';
+import { approve, BITCOIN, type Cast, castOf, intentFor, SOLANA } from './parties.ts';
+
+export type PlatformOptions = {
+  readonly chains?: readonly ('bitcoin' | 'solana')[];
+  readonly cast?: Cast;
+  readonly coordinators?: number;
+  /** Worker processes a party runs on its one database. */
+  readonly instances?: number;
+  /** Restart a worker that died; default true. */
+  readonly supervise?: boolean;
+  readonly poolSize?: number;
+  readonly env?: Readonly<Record<string, string>>;
+};
+
+export interface Platform {
+  readonly stack: Stack;
+  readonly cast: Cast;
+  readonly client: KeysagaClient;
+  readonly dataDir: string;
+  /** Directory in which fail points are armed. */
+  readonly failPoints: string;
+  readonly workers: ReadonlyMap<string, NodeProcess>;
+  readonly payloadKey: string;
+  /** Generates a wallet and funds it. */
+  wallet(id: string, chain: 'bitcoin' | 'solana', funding?: { coins?: number; each?: bigint }): Promise<Wallet>;
+  /** An address nobody has used. */
+  freshDestination(chain: 'bitcoin' | 'solana'): string;
+  intent(wallet: Wallet, change?: Partial<TransferIntent>): TransferIntent;
+  /** Starts a transfer and has two approvers sign it by signal, as the CLI does. */
+  startApproved(intent: TransferIntent): Promise<void>;
+  /** Waits until the saga is over. Survives whatever is being killed meanwhile. */
+  ended(requestId: string, deadlineMs?: number): Promise<TransferStatus>;
+  /** How often a destination was paid on chain, and how much, read from the node itself. */
+  received(chain: 'bitcoin' | 'solana', destination: string): Promise<bigint>;
+  /** Bitcoin blocks come every quarter of a second unless paused, so that a test can keep a payment unconfirmed. */
+  mining(on: boolean): void;
+  /** Stops a worker without it being restarted; `resume` brings it back. */
+  hold(name: string): Promise<void>;
+  resume(name: string): Promise<void>;
+  close(): Promise<void>;
+}
+
+const networkOf = { bitcoin: BITCOIN, solana: SOLANA } as const;
+
+export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
+  const chains = options.chains ?? ['bitcoin', 'solana'];
+  const dataDir = mkdtempSync(join(tmpdir(), 'keysaga-platform-'));
+  const failPoints = join(dataDir, 'fail-points');
+  mkdirSync(failPoints);
+  const stack = await startStack({
+    dataDir,
+    parts: ['temporal', 'postgres', ...chains],
+    mining: { mode: 'off', blockIntervalMs: 1000, settleBlocks: 0 },
+  });
+  const cast = options.cast ?? castOf(3);
+  const file = (name: string, content: string): string => {
+    const path = join(dataDir, name);
+    writeFileSync(path, content, { mode: 0o600 });
+    return path;
+  };
+  const key = () => randomBytes(32).toString('hex');
+  const payloadKey = key();
+  const seeds = new Map(cast.parties.map((party) => [party, randomBytes(32)]));
+  const directory = [...seeds].map(([party, seed]) => ({ party, publicKey: identityFromSeed(seed).publicKey }));
+  const temporal = { address: stack.temporal.address, namespace: stack.temporal.namespace };
+  const shared = {
+    temporal,
+    payloadKeys: [{ id: 'test', file: file('payload.key', payloadKey) }],
+    directory,
+    administrators: cast.administrators.map(({ name, publicKey }) => ({ name, publicKey })),
+    administratorQuorum: 2,
+    initialPolicies: [file('policy.json', JSON.stringify(cast.signedPolicy))],
+  };
+  const chainConfigs = {
+    bitcoin: () => ({ network: BITCOIN, kind: 'bitcoin', rpcUrl: stack.bitcoin.rpcUrl, finality: 2 }),
+    solana: () => ({
+      network: SOLANA,
+      kind: 'solana',
+      rpcUrl: stack.solana.rpcUrl,
+      sponsorFile: stack.solana.sponsorFile,
+      ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
+    }),
+  };
+
+  const workers = new Map<string, NodeProcess>();
+  const held = new Set<string>();
+  let closing = false;
+  const supervise = async (node: NodeProcess) => {
+    while (!closing) {
+      await node.exited;
+      if (closing || held.has(node.name) || options.supervise === false) return;
+      await node.restart().catch(() => {});
+    }
+  };
+  const start = async (name: string, script: string, config: object) => {
+    const node = await stack.startNode({
+      name,
+      script,
+      args: ['--config', file(`${name}.json`, JSON.stringify(config))],
+      env: { KEYSAGA_FAIL_POINTS: failPoints, KEYSAGA_LOG_LEVEL: 'warn', ...options.env },
+      readyTimeoutMs: 180_000,
+    });
+    workers.set(name, node);
+    void supervise(node);
+  };
+  const coordinatorUrl = await stack.postgres.createDatabase('coordinator');
+  const starting: Promise<void>[] = [];
+  for (let i = 1; i <= (options.coordinators ?? 1); i++) {
+    const name = i === 1 ? 'coordinator' : `coordinator-${i}`;
+    starting.push(
+      start(name, 'workers/coordinator.ts', {
+        ...shared,
+        databaseUrl: coordinatorUrl,
+        instance: name,
+        chains: chains.map((c) => chainConfigs[c]()),
+      }),
+    );
+  }
+  for (const [party, seed] of seeds) {
+    mkdirSync(join(dataDir, party));
+    const databaseUrl = await stack.postgres.createDatabase(`party_${party}`);
+    const own = {
+      ...shared,
+      party,
+      databaseUrl,
+      networks: [SOLANA, BITCOIN],
+      identityKeyFile: file(`${party}/identity.key`, seed.toString('hex')),
+      keyStoreDirectory: join(dataDir, party, 'keys'),
+      keyStoreMasterKeyFile: file(`${party}/master.key`, key()),
+      backupDirectory: join(dataDir, party, 'backup'),
+      backupKeyFile: file(`${party}/backup.key`, key()),
+    };
+    for (let i = 1; i <= (options.instances ?? 1); i++) {
+      const name = i === 1 ? party : `${party}-${i}`;
+      starting.push(start(name, 'workers/party.ts', { ...own, instance: name }));
+    }
+  }
+  await Promise.all(starting);
+
+  const client = await createClient({
+    temporal,
+    payloadKeys: { current: 'test', keys: { test: Buffer.from(payloadKey, 'hex') } },
+    directory: directory as { party: PartyId; publicKey: string }[],
+  });
+  const bitcoinCodec = createBitcoinCodec(BITCOIN);
+
+  let mining = chains.includes('bitcoin');
+  const miner = setInterval(() => {
+    // A block while the node or the database restarts is simply mined later.
+    if (mining) void stack.bitcoin.mine(1).catch(() => {});
+  }, 250);
+
+  const platform: Platform = {
+    stack,
+    cast,
+    client,
+    dataDir,
+    failPoints,
+    workers,
+    payloadKey,
+    async wallet(id, chain, funding = {}) {
+      await client.generateKey({
+        requestId: id as RequestId,
+        network: networkOf[chain],
+        threshold: Math.floor(cast.parties.length / 2) + 1,
+        parties: [...cast.parties],
+        policyId: cast.policy.policyId as PolicyId,
+      });
+      const wallet = await client.wallet(id, { wait: true });
+      const each = funding.each ?? (chain === 'bitcoin' ? 500_000n : 5_000_000_000n);
+      const coins = funding.coins ?? (chain === 'bitcoin' ? 3 : 1);
+      for (let i = 0; i < coins; i++)
+        await (chain === 'bitcoin' ? stack.bitcoin : stack.solana).faucet(wallet.address, each);
+      if (chain === 'bitcoin') await stack.bitcoin.mine(1);
+      return wallet;
+    },
+    freshDestination: (chain) =>
+      chain === 'solana'
+        ? base58.encode(randomBytes(32))
+        : bitcoinCodec.address(schnorr.getPublicKey(schnorr.utils.randomSecretKey())),
+    intent(wallet, change = {}) {
+      const chain = wallet.key.network === SOLANA ? 'solana' : 'bitcoin';
+      return intentFor(
+        wallet.key,
+        platform.freshDestination(chain),
+        chain === 'solana' ? '1000000' : '20000',
+        change,
+      );
+    },
+    async startApproved(intent) {
+      await client.transfer(intent);
+      for (const who of cast.approvers.slice(0, cast.policy.quorum))
+        await client.signalDecision(intent.requestId, approve(intent, who));
+    },
+    ended: (requestId, deadlineMs = 120_000) =>
+      until(
+        async () => {
+          // A query needs a living coordinator; while it is being restarted the answer is "not yet".
+          const status = await client.status(requestId).catch(() => undefined);
+          return status && (status.phase === 'Completed' || status.phase === 'Failed') ? status : undefined;
+        },
+        { deadlineMs, intervalMs: 100, what: `transfer ${requestId} ends` },
+      ),
+    async received(chain, destination) {
+      if (chain === 'solana') return solanaBalance(stack.solana.rpcUrl, destination);
+      return bitcoinReceived(stack.bitcoin.rpcUrl, bytesToHex(addressScript(bitcoinNetwork(BITCOIN), destination)));
+    },
+    mining(on) {
+      mining = on && chains.includes('bitcoin');
+    },
+    async hold(name) {
+      held.add(name);
+      await workers.get(name)?.kill('SIGKILL');
+    },
+    async resume(name) {
+      held.delete(name);
+      const node = workers.get(name);
+      await node?.restart();
+      if (node) void supervise(node);
+    },
+    async close() {
+      closing = true;
+      clearInterval(miner);
+      await client.close();
+      await stack.stop();
+    },
+  };
+  return platform;
+}
+
+async function rpc(url: string, method: string, params: unknown[]): Promise<unknown> {
+  const { username, password, origin, pathname } = new URL(url);
+  const response = await fetch(`${origin}${pathname}`, {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      ...(username ? { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` } : {}),
+    },
+    body: JSON.stringify({ jsonrpc: '1.0', id: 1, method, params }),
+  });
+  const { result, error } = (await response.json()) as { result: unknown; error: { message: string } | null };
+  if (error) throw new Error(error.message);
+  return result;
+}
+
+async function solanaBalance(url: string, address: string): Promise<bigint> {
+  const result = (await rpc(url, 'getBalance', [address, { commitment: 'confirmed' }])) as { value: number };
+  return BigInt(result.value);
+}
+
+/** Sum of all outputs to a script in the best chain, by reading every block: the node's own word, not the follower's. */
+async function bitcoinReceived(url: string, script: string): Promise<bigint> {
+  const height = (await rpc(url, 'getblockcount', [])) as number;
+  let sum = 0n;
+  for (let h = 1; h <= height; h++) {
+    const hash = (await rpc(url, 'getblockhash', [h])) as string;
+    const raw = (await rpc(url, 'getblock', [hash, 0])) as string;
+    for (let at = raw.indexOf(script); at >= 0; at = raw.indexOf(script, at + 1)) {
+      // An output is amount (8 bytes, little endian) ‖ script length ‖ script.
+      const amount = Buffer.from(raw.slice(at - 18, at - 2), 'hex');
+      if (raw.slice(at - 2, at) === (script.length / 2).toString(16).padStart(2, '0')) sum += amount.readBigUInt64LE();
+    }
+  }
+  return sum;
+}
