@@ -42,7 +42,8 @@ export type Pool = {
 type Slot = { readonly sql: postgres.Sql; readonly since: number; dead: boolean };
 
 /** What callers see when a statement is asked of a connection that has gone; the code is postgres.js' own. */
-const lost = (): Error => Object.assign(new Error('The database connection was lost.'), { code: 'CONNECTION_CLOSED' });
+const lost = (): Error =>
+  Object.assign(new Error('The database connection was lost.'), { code: 'CONNECTION_CLOSED' });
 
 export function openPool(url: string, options: PoolOptions): Pool {
   const { max, connection, maxAgeMs = 30 * 60_000 } = options;
@@ -104,7 +105,8 @@ export function openPool(url: string, options: PoolOptions): Pool {
     try {
       return await start();
     } catch (error) {
-      if (!(error instanceof postgres.PostgresError) || error.severity_local === 'FATAL') slot.dead = true;
+      if (!(error instanceof postgres.PostgresError) || error.severity_local === 'FATAL')
+        slot.dead = true;
       throw error;
     }
   };
@@ -118,7 +120,11 @@ export function openPool(url: string, options: PoolOptions): Pool {
   };
 
   /** Like postgres.js' pending query: awaited for rows as objects, or `.values()` for rows as arrays. */
-  const pending = (run: <T>(start: (sql: postgres.Sql) => Promise<T>) => Promise<T>, query: string, params: unknown[] = []): Pending => {
+  const pending = (
+    run: <T>(start: (sql: postgres.Sql) => Promise<T>) => Promise<T>,
+    query: string,
+    params: unknown[] = [],
+  ): Pending => {
     const given = params as postgres.ParameterOrJSON<never>[];
     // Prepared once a connection: otherwise each statement with parameters asks for their types first, a second trip.
     const how = { prepare: given.length > 0 };
@@ -133,7 +139,10 @@ export function openPool(url: string, options: PoolOptions): Pool {
   // drizzle writes its parsers here; the slots have theirs.
   const clientOptions = { parsers: {}, serializers: {} };
 
-  const transactionClient = (slot: Slot, state: { failed?: unknown; ended: boolean; depth: number }): TransactionClient => {
+  const transactionClient = (
+    slot: Slot,
+    state: { failed?: unknown; ended: boolean; depth: number },
+  ): TransactionClient => {
     const run = async <T>(start: (sql: postgres.Sql) => Promise<T>): Promise<T> => {
       // A statement that nobody awaited must not land in the next transaction of this connection.
       if (state.ended) throw lost();

@@ -1,7 +1,11 @@
 /** Composition of one coordinator: adapters meet ports here. */
 import type pino from 'pino';
 import { createChainActivities } from '../activities/chain/index.ts';
-import { adoptPolicy, createLedgerActivities, createPolicySource } from '../activities/ledger/index.ts';
+import {
+  adoptPolicy,
+  createLedgerActivities,
+  createPolicySource,
+} from '../activities/ledger/index.ts';
 import { createBitcoin } from '../chains/bitcoin/blockchain.ts';
 import { createChains } from '../chains/registry.ts';
 import { createSolana } from '../chains/solana/blockchain.ts';
@@ -46,7 +50,9 @@ export type CoordinatorService = {
 /** How often chains are asked for news between transfers; build, balance and lookup also look by themselves. */
 const FOLLOW_MS = 500;
 
-export async function createCoordinatorService(options: CoordinatorServiceOptions): Promise<CoordinatorService> {
+export async function createCoordinatorService(
+  options: CoordinatorServiceOptions,
+): Promise<CoordinatorService> {
   const { log, failPoints = noFailPoints } = options;
   await migrateCoordinatorDatabase(options.databaseUrl);
   const database = openCoordinatorDatabase(options.databaseUrl, { max: 20 });
@@ -64,9 +70,15 @@ export async function createCoordinatorService(options: CoordinatorServiceOption
       logger: log.child({ network: chain.network }),
     };
     if (chain.kind === 'bitcoin') {
-      const bitcoin = createBitcoin({ ...shared, outputs: createBitcoinOutputs(chainDatabase.db, chain.network) });
+      const bitcoin = createBitcoin({
+        ...shared,
+        outputs: createBitcoinOutputs(chainDatabase.db, chain.network),
+      });
       const { follower } = bitcoin;
-      followers.push({ start: () => follower.start({ pollMs: FOLLOW_MS }), stop: () => follower.stop() });
+      followers.push({
+        start: () => follower.start({ pollMs: FOLLOW_MS }),
+        stop: () => follower.stop(),
+      });
       return bitcoin;
     }
     const solana = createSolana({
@@ -79,7 +91,8 @@ export async function createCoordinatorService(options: CoordinatorServiceOption
     followers.push(solana);
     return solana;
   });
-  const onError = (error: unknown) => log.warn({ err: error }, 'a follower met an error and tries again');
+  const onError = (error: unknown) =>
+    log.warn({ err: error }, 'a follower met an error and tries again');
   followers.push(
     createProjector(database, { onError }),
     createOutboxPublisher(database, createInProcessBus(), { onError }),
@@ -103,7 +116,12 @@ export async function createCoordinatorService(options: CoordinatorServiceOption
           uow,
           failPoints,
           verify: (document) =>
-            verifySignedPolicy(document, options.administrators, options.administratorQuorum, verifyNative),
+            verifySignedPolicy(
+              document,
+              options.administrators,
+              options.administratorQuorum,
+              verifyNative,
+            ),
         },
         signed,
       );

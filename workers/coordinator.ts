@@ -1,8 +1,8 @@
 /** A coordinator's worker process: sagas, ledger and chains. `node --import tsx workers/coordinator.ts --config <file>`. */
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { CoordinatorConfig } from '../schema/contracts/config.ts';
-import { TASK_QUEUES } from '../schema/contracts/temporal.ts';
 import { SignedPolicy } from '../schema/contracts/policy.ts';
+import { TASK_QUEUES } from '../schema/contracts/temporal.ts';
 import { startCodecServer } from '../wire/codec-server.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
 import { createCoordinatorService } from './coordinator-service.ts';
@@ -10,6 +10,7 @@ import { activityFailures } from './support/activity-failures.ts';
 import { bundleSagas } from './support/bundle.ts';
 import { loadConfig, readJson, readPayloadKeys, readText } from './support/config.ts';
 import { createFailPoints } from './support/fail-points.ts';
+import { heartbeats } from './support/heartbeats.ts';
 import { installRuntime, instanceName, main, serve } from './support/run.ts';
 import { createSagasWorkerOptions } from './support/sagas-worker.ts';
 
@@ -38,7 +39,12 @@ main('coordinator', async (log) => {
 
   if (config.codecServer !== undefined) {
     const { port, tokenFile, allowedOrigins } = config.codecServer;
-    const codec = await startCodecServer({ keys, token: readText(path(tokenFile), 'tokenFile'), port, allowedOrigins });
+    const codec = await startCodecServer({
+      keys,
+      token: readText(path(tokenFile), 'tokenFile'),
+      port,
+      allowedOrigins,
+    });
     close.push(() => codec.close());
   }
 
@@ -46,13 +52,20 @@ main('coordinator', async (log) => {
   const identity = `coordinator/${instanceName(config.instance)}`;
   const dataConverter = createDataConverter({ keys });
   const shared = { connection, namespace: config.temporal.namespace, identity, dataConverter };
-  const activityWorker = (taskQueue: string, activities: object, maxConcurrentActivityTaskExecutions: number) =>
+  const activityWorker = (
+    taskQueue: string,
+    activities: object,
+    maxConcurrentActivityTaskExecutions: number,
+  ) =>
     Worker.create({
       ...shared,
       taskQueue,
       activities,
       interceptors: {
-        activity: [activityFailures((entry) => log.error(entry, 'activity failed unexpectedly'))],
+        activity: [
+          heartbeats(),
+          activityFailures((entry) => log.error(entry, 'activity failed unexpectedly')),
+        ],
       },
       maxConcurrentActivityTaskExecutions,
       shutdownGraceTime: '5 seconds',
@@ -63,5 +76,11 @@ main('coordinator', async (log) => {
     // `confirm` waits for blocks while it occupies its slot, so there are many more of them than cores.
     activityWorker(TASK_QUEUES.chain, service.chain, 200),
   ]);
-  await serve(log, workers, connection, { role: 'coordinator', bundle: (await bundle).hash }, close);
+  await serve(
+    log,
+    workers,
+    connection,
+    { role: 'coordinator', bundle: (await bundle).hash },
+    close,
+  );
 });

@@ -10,6 +10,7 @@ import { createPartyService } from './party-service.ts';
 import { activityFailures } from './support/activity-failures.ts';
 import { loadConfig, readJson, readKey, readPayloadKeys } from './support/config.ts';
 import { createFailPoints } from './support/fail-points.ts';
+import { heartbeats } from './support/heartbeats.ts';
 import { installRuntime, instanceName, main, serve } from './support/run.ts';
 import { VERSION } from './support/version.ts';
 
@@ -22,9 +23,13 @@ main('party', async (log) => {
   const directory = new Map(config.directory.map(({ party, publicKey }) => [party, publicKey]));
   // A wrong identity would make every peer refuse every message; better said here.
   if (directory.get(config.party) !== identity.publicKey)
-    throw new KeysagaError('InvalidInput', 'The identity key is not the one the directory pins for this party.', {
-      field: 'directory',
-    });
+    throw new KeysagaError(
+      'InvalidInput',
+      'The identity key is not the one the directory pins for this party.',
+      {
+        field: 'directory',
+      },
+    );
 
   const service = await createPartyService({
     settings: {
@@ -58,10 +63,17 @@ main('party', async (log) => {
     identity: `${config.party}/${instanceName(config.instance)}`,
     activities: { ...service.activities },
     dataConverter: createDataConverter({ keys: readPayloadKeys(loaded, config.payloadKeys) }),
-    interceptors: { activity: [activityFailures((entry) => log.error(entry, 'activity failed unexpectedly'))] },
+    interceptors: {
+      activity: [
+        heartbeats(),
+        activityFailures((entry) => log.error(entry, 'activity failed unexpectedly')),
+      ],
+    },
     // Signing is CPU work on one thread: more in flight only makes each slower.
     maxConcurrentActivityTaskExecutions: 16,
     shutdownGraceTime: '5 seconds',
   });
-  await serve(log, [worker], connection, { role: 'party', party: config.party }, [() => service.close()]);
+  await serve(log, [worker], connection, { role: 'party', party: config.party }, [
+    () => service.close(),
+  ]);
 });

@@ -4,6 +4,7 @@
  * others destroy what they certified.
  */
 import { uuid4 } from '@temporalio/workflow';
+import { withDefaults } from '../core/transfer/limits.ts';
 import { canonicalJson } from '../schema/contracts/canonical.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
@@ -14,7 +15,7 @@ import { AttemptFailed, runCeremony } from './ceremony.ts';
 import { isIntentLevel } from './codes.ts';
 import type { KeygenSaga } from './keygen-state.ts';
 import { startDelivery } from './owed.ts';
-import { BACKOFF_CAPS, backoffMs, DEFAULT_WAIT_FOR_PARTIES } from './profiles.ts';
+import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
 import type { Registered } from './saga.ts';
 import { party } from './steps.ts';
 
@@ -31,7 +32,7 @@ export type Certified = {
 
 /** Attempts until one succeeds; all n parties are needed, so an absent one is waited for, visibly and within limits. */
 export async function generate(saga: KeygenSaga, reserved: Reserved): Promise<Certified> {
-  const limitMs = (saga.input.limits?.waitForParties ?? DEFAULT_WAIT_FOR_PARTIES) * 1_000;
+  const limitMs = withDefaults(saga.input.limits).waitForParties * 1_000;
   let since: number | undefined;
   const leftMs = (): number => {
     since ??= Date.now();

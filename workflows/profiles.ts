@@ -4,6 +4,7 @@
  * `scheduleToClose` means "for ever", which only steps past a pivot and undos of our own ledger may have.
  */
 import type { ActivityOptions } from '@temporalio/workflow';
+import { STEP_LIMITS, withDefaults } from '../core/transfer/limits.ts';
 import { NON_RETRYABLE_CODES } from '../schema/contracts/failures.ts';
 import type { PartyId } from '../schema/contracts/primitives.ts';
 import type { SagaLimits } from '../schema/contracts/saga.ts';
@@ -27,6 +28,11 @@ const retry = (initial: number, maximum: number, attempts?: number) => ({
  * tries ends at once, a running one ends within its `startToClose`.
  */
 const careful = { cancellationType: 'WAIT_CANCELLATION_COMPLETED' } as const;
+/**
+ * Every worker heartbeats whatever it runs (`workers/support/heartbeats.ts`), so a killed one is noticed within seconds
+ * and not when `startToClose` is over.
+ */
+const alive = { heartbeatTimeout: 5 * SECOND } as const;
 /** Steps that only read may be left behind. */
 const readOnly = { cancellationType: 'TRY_CANCEL' } as const;
 
@@ -37,6 +43,7 @@ export const profiles = {
     startToCloseTimeout: 15 * SECOND,
     scheduleToCloseTimeout: 10 * MINUTE,
     retry: retry(100, 5 * SECOND),
+    ...alive,
     ...careful,
   },
   /** Facts that must be written however long it takes. */
@@ -44,6 +51,7 @@ export const profiles = {
     taskQueue: TASK_QUEUES.ledger,
     startToCloseTimeout: 15 * SECOND,
     retry: retry(100, 10 * SECOND),
+    ...alive,
     ...careful,
   },
   /** Routing hints: nice to have. */
@@ -60,25 +68,28 @@ export const profiles = {
     startToCloseTimeout: 30 * SECOND,
     scheduleToCloseTimeout: 10 * MINUTE,
     retry: retry(250, 5 * SECOND),
+    ...alive,
     ...careful,
   },
   attach: {
     taskQueue: TASK_QUEUES.chain,
     startToCloseTimeout: 30 * SECOND,
     retry: retry(200, 5 * SECOND, 5),
+    ...alive,
     ...careful,
   },
   broadcast: {
     taskQueue: TASK_QUEUES.chain,
-    startToCloseTimeout: 60 * SECOND,
-    retry: retry(500, 10 * SECOND, 5),
+    startToCloseTimeout: STEP_LIMITS.broadcast.seconds * SECOND,
+    retry: retry(500, 10 * SECOND, STEP_LIMITS.broadcast.tries),
+    ...alive,
     ...careful,
   },
   /** Long poll; the heartbeat tells a dead worker from a slow chain. */
   confirm: {
     taskQueue: TASK_QUEUES.chain,
     startToCloseTimeout: HOUR,
-    heartbeatTimeout: 30 * SECOND,
+    heartbeatTimeout: 10 * SECOND,
     retry: retry(500, 30 * SECOND),
     ...readOnly,
   },
@@ -86,6 +97,7 @@ export const profiles = {
     taskQueue: TASK_QUEUES.chain,
     startToCloseTimeout: 2 * MINUTE,
     retry: retry(500, 30 * SECOND),
+    ...alive,
     ...careful,
   },
   /** One try of an undo at the ledger; the saga itself repeats and shows it. */
@@ -93,12 +105,14 @@ export const profiles = {
     taskQueue: TASK_QUEUES.ledger,
     startToCloseTimeout: 15 * SECOND,
     retry: retry(200, 5 * SECOND, 3),
+    ...alive,
     ...careful,
   },
   undoChain: {
     taskQueue: TASK_QUEUES.chain,
     startToCloseTimeout: 30 * SECOND,
     retry: retry(200, 5 * SECOND, 3),
+    ...alive,
     ...careful,
   },
 } as const satisfies Record<string, ActivityOptions>;
@@ -117,25 +131,17 @@ export function partyProfile(
   const taskQueue = partyQueue(party);
   const pickup = 5 * SECOND;
   switch (step) {
-    case 'prepare': {
-      const limit = (limits.prepare ?? 30) * SECOND;
-      return {
-        taskQueue,
-        startToCloseTimeout: Math.min(10 * SECOND, limit),
-        scheduleToStartTimeout: Math.min(pickup, limit),
-        scheduleToCloseTimeout: limit,
-        retry: retry(100, 2 * SECOND, 3),
-        ...careful,
-      };
-    }
+    case 'prepare':
     case 'round': {
-      const limit = (limits.round ?? 60) * SECOND;
+      const { tries } = step === 'prepare' ? STEP_LIMITS.prepare : STEP_LIMITS.sign;
+      const once = withDefaults(limits)[step] * SECOND;
       return {
         taskQueue,
-        startToCloseTimeout: Math.min(30 * SECOND, limit),
-        scheduleToStartTimeout: Math.min(pickup, limit),
-        scheduleToCloseTimeout: limit,
-        retry: retry(100, 2 * SECOND, 2),
+        startToCloseTimeout: once,
+        scheduleToStartTimeout: pickup,
+        // A little over the tries, so that the waits between them do not eat the last one.
+        scheduleToCloseTimeout: once * tries + pickup,
+        retry: retry(100, 2 * SECOND, tries),
         ...careful,
       };
     }
@@ -145,6 +151,7 @@ export function partyProfile(
         startToCloseTimeout: 30 * SECOND,
         scheduleToCloseTimeout: 5 * MINUTE,
         retry: retry(200, 15 * SECOND),
+        ...alive,
         ...readOnly,
       };
     case 'undo':
@@ -154,6 +161,7 @@ export function partyProfile(
         scheduleToStartTimeout: pickup,
         scheduleToCloseTimeout: 30 * SECOND,
         retry: retry(200, 5 * SECOND),
+        ...alive,
         ...careful,
       };
     // Waits in the party's queue until the party is back.
@@ -163,6 +171,7 @@ export function partyProfile(
         startToCloseTimeout: 30 * SECOND,
         scheduleToCloseTimeout: 7 * DAY,
         retry: retry(SECOND, 10 * MINUTE),
+        ...alive,
         ...careful,
       };
     case 'health':
@@ -188,7 +197,5 @@ export const BACKOFF_CAPS = {
   undo: 10 * MINUTE,
 } as const;
 
-/** Seconds that a saga below threshold waits before its pivot, unless its limits say otherwise. */
-export const DEFAULT_WAIT_FOR_PARTIES = 600;
 /** Approvals must outlast a session at the parties, which refuse what ends within its life of 60 s. */
 export const APPROVAL_HORIZON_MS = 60 * SECOND;

@@ -4,6 +4,7 @@
  * leads to a void after it.
  */
 import { CancellationScope, uuid4 } from '@temporalio/workflow';
+import { withDefaults } from '../core/transfer/limits.ts';
 import type { Built } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
@@ -13,7 +14,7 @@ import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { AttemptFailed, type CeremonyOutcome, type PartyFailure, runCeremony } from './ceremony.ts';
 import { isIntentLevel } from './codes.ts';
 import { abortUndo } from './owed.ts';
-import { BACKOFF_CAPS, backoffMs, DEFAULT_WAIT_FOR_PARTIES } from './profiles.ts';
+import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
 import { DEMERIT, Quorum } from './quorum.ts';
 import { chain, ledger, party } from './steps.ts';
 import type { TransferSaga } from './transfer-state.ts';
@@ -255,7 +256,7 @@ async function waitForParties(
   const { key } = saga.reservation;
   const away = quorum.away;
   const here = key.parties.length - away.length;
-  const limitMs = (saga.input.limits?.waitForParties ?? DEFAULT_WAIT_FOR_PARTIES) * 1_000;
+  const limitMs = withDefaults(saga.input.limits).waitForParties * 1_000;
   const left = belowSince + limitMs - Date.now();
   const missing = away.length === 0 ? key.parties : away;
   if (!saga.pivotPassed && left <= 0)

@@ -18,6 +18,7 @@ import type {
   TransferPhase,
   TransferStatus,
 } from '../schema/contracts/saga.ts';
+import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { ApprovalDesk } from './approvals.ts';
 import { Background } from './background.ts';
 import { transferBoard } from './board.ts';
@@ -50,6 +51,8 @@ export class TransferSaga {
   /** After the pivot: a void is wanted. */
   cancelRequested = false;
   transactionId: string | undefined;
+  /** The signed payment, once its bytes are stored. */
+  transaction: SignedTransaction | undefined;
   /** The payment was handed to a node, or may have been. */
   sent = false;
   voidTransactionId: string | undefined;
@@ -171,6 +174,7 @@ export class TransferSaga {
       waitingFor: this.waitingFor,
       pivotPassed: this.pivotPassed,
       ...(this.transactionId === undefined ? {} : { transactionId: this.transactionId }),
+      ...(this.transaction === undefined ? {} : { transaction: this.transaction }),
       ...(this.voidTransactionId === undefined
         ? {}
         : { voidTransactionId: this.voidTransactionId }),

@@ -68,6 +68,7 @@ async function pay(saga: TransferSaga): Promise<Final> {
   saga.pivotPassed = true;
   saga.undos.dismissAll();
   saga.transactionId = signed.id;
+  saga.transaction = signed;
   return deliver(saga);
 }
 

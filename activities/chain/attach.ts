@@ -1,14 +1,15 @@
 /** From signature shares to stored, sendable bytes. */
+
+import { envelopeBody } from '../../core/session/envelopes.ts';
+import { hexToBytes, verifySigned } from '../../core/signed.ts';
+import { decideTransfer } from '../../core/transfer/index.ts';
+import type { ChainActivities } from '../../schema/contracts/activities.ts';
 import { canonicalJson } from '../../schema/contracts/canonical.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
-import type { ChainActivities } from '../../schema/contracts/activities.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { Envelope } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import type { SignedTransaction } from '../../schema/contracts/transaction.ts';
-import { envelopeBody } from '../../core/session/envelopes.ts';
-import { hexToBytes, verifySigned } from '../../core/signed.ts';
-import { decideTransfer } from '../../core/transfer/index.ts';
 import { commit } from '../ledger/deps.ts';
 import { appendTransfer, loadTransfer } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
@@ -31,7 +32,8 @@ function bodiesOf(
       };
       if (!signers.includes(from)) refuse('from', `${from} is no signer.`);
       if (round !== i + 1) refuse('round', `An envelope is of round ${round}.`);
-      if (envelope.keyId !== key.keyId || envelope.epoch !== key.epoch) refuse('keyId', 'An envelope is of another key.');
+      if (envelope.keyId !== key.keyId || envelope.epoch !== key.epoch)
+        refuse('keyId', 'An envelope is of another key.');
       if (envelope.sessionId !== session) refuse('sessionId', 'An envelope is of another session.');
       // Private envelopes are nothing to the aggregate.
       if (envelope.to !== '*') continue;
@@ -39,7 +41,13 @@ function bodiesOf(
       // Only what a party provably sent may convict it of a bad share.
       if (
         identity === undefined ||
-        !verifySigned('envelope', envelopeBody(envelope), identity, envelope.signature, context.verify)
+        !verifySigned(
+          'envelope',
+          envelopeBody(envelope),
+          identity,
+          envelope.signature,
+          context.verify,
+        )
       )
         refuse('signature', `An envelope of ${from} does not verify.`);
       const index = key.parties.indexOf(from) + 1;
@@ -68,7 +76,12 @@ function named(error: unknown, key: KeyDescriptor): unknown {
   if (!isKeysagaError(error, 'ProtocolFault')) return error;
   const culprit = key.parties[Number(error.details.culprit) - 1];
   if (culprit === undefined) return error;
-  return new KeysagaError('ProtocolFault', error.message, { ...error.details, culprit }, { cause: error });
+  return new KeysagaError(
+    'ProtocolFault',
+    error.message,
+    { ...error.details, culprit },
+    { cause: error },
+  );
 }
 
 export const createAttach =
@@ -79,12 +92,19 @@ export const createAttach =
     const stored = transfer.signed[purpose];
     if (stored !== null) return stored;
     if (canonicalJson(transfer.built[purpose]?.unsigned ?? null) !== canonicalJson(unsigned))
-      throw new KeysagaError('TransactionMismatch', 'These are not the bytes that the ledger built.', {
-        field: 'unsigned',
+      throw new KeysagaError(
+        'TransactionMismatch',
+        'These are not the bytes that the ledger built.',
+        {
+          field: 'unsigned',
+          purpose,
+        },
+      );
+    if (!transfer.pivots[purpose].includes(attempt))
+      throw new KeysagaError('StateConflict', 'The attempt has not passed its pivot.', {
+        field: 'attempt',
         purpose,
       });
-    if (!transfer.pivots[purpose].includes(attempt))
-      throw new KeysagaError('StateConflict', 'The attempt has not passed its pivot.', { field: 'attempt', purpose });
 
     const key = await context.keyOf(transfer.intent.walletId);
     const { codec } = context.chains.get(transfer.intent.chain);
@@ -110,7 +130,12 @@ export const createAttach =
       // Another attempt was first: its bytes are the transaction, these are forgotten.
       const first = now.signed[purpose];
       if (first !== null) return first;
-      await appendTransfer(tx, requestId, version, decideTransfer.signed(now, purpose, { attempt, signers, signed }));
+      await appendTransfer(
+        tx,
+        requestId,
+        version,
+        decideTransfer.signed(now, purpose, { attempt, signers, signed }),
+      );
       return signed;
     });
   };

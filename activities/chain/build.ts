@@ -22,19 +22,31 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
   const { uow, chains, keyOf } = context;
 
   /** The transfer of this very intent. */
-  const transferOf = async (name: 'build', input: unknown): Promise<{ transfer: Transfer; key: KeyDescriptor }> => {
+  const transferOf = async (
+    name: 'build',
+    input: unknown,
+  ): Promise<{ transfer: Transfer; key: KeyDescriptor }> => {
     const intent = parseIntent(parse(name, input).intent);
     const { transfer } = await loadTransfer(uow.events, intent.requestId);
     if (transfer.intentDigest !== intentDigest(intent))
-      throw new KeysagaError('RequestConflict', `Transfer ${intent.requestId} was reserved for another intent.`, {
-        field: 'intent',
-        requestId: intent.requestId,
-      });
+      throw new KeysagaError(
+        'RequestConflict',
+        `Transfer ${intent.requestId} was reserved for another intent.`,
+        {
+          field: 'intent',
+          requestId: intent.requestId,
+        },
+      );
     return { transfer, key: await keyOf(intent.walletId) };
   };
 
   /** What stands in the ledger, for the saga. */
-  const answer = async (tx: Transaction, transfer: Transfer, purpose: Purpose, key: KeyDescriptor): Promise<Built> => {
+  const answer = async (
+    tx: Transaction,
+    transfer: Transfer,
+    purpose: Purpose,
+    key: KeyDescriptor,
+  ): Promise<Built> => {
     const built = transfer.built[purpose];
     if (built === null) throw new KeysagaError('StateConflict', 'Nothing is built.', { purpose });
     const signed = transfer.signed[purpose];
@@ -64,9 +76,13 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
     const { walletId, chain } = transfer.intent;
     for (const lease of result.leases)
       if (!(await tx.leases.tryTake(requestId, walletId, chain, lease)))
-        throw new KeysagaError('LeaseUnavailable', 'Another transfer took what this one was built on.', {
-          resource: lease.resource,
-        });
+        throw new KeysagaError(
+          'LeaseUnavailable',
+          'Another transfer took what this one was built on.',
+          {
+            resource: lease.resource,
+          },
+        );
     const leases = result.leases.map((lease) => lease.resource);
     const { unsigned, fee } = result;
     const events = decideTransfer.built(transfer, purpose, { unsigned, fee, leases }, feeCap);
@@ -84,7 +100,8 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
   return {
     build: async (input) => {
       const { transfer, key } = await transferOf('build', input);
-      if (fixed(transfer, 'payment')) return uow.transaction((tx) => answer(tx, transfer, 'payment', key));
+      if (fixed(transfer, 'payment'))
+        return uow.transaction((tx) => answer(tx, transfer, 'payment', key));
       decideTransfer.requireBuildable(transfer, 'payment');
       // A payment's fee leaves room for its void: parties refuse one above 80 % of the void's cap.
       const room = (voidFeeCap(await policyOf(transfer, key), transfer.intent.chain) * 4n) / 5n;
@@ -94,7 +111,9 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       try {
         const intent = { ...transfer.intent, feeCap: String(feeCap) };
         const result = await chains.get(intent.chain).build(intent, key, leaser);
-        return await commit(context, 'build', (tx) => record(tx, 'payment', key, transfer, result, feeCap));
+        return await commit(context, 'build', (tx) =>
+          record(tx, 'payment', key, transfer, result, feeCap),
+        );
       } catch (error) {
         // The first failure is the one to tell; what is not given back here is at the next try or the undo.
         await leaser.giveBack().catch(() => {});
@@ -104,19 +123,29 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
 
     buildVoid: async (input) => {
       const { transfer, key } = await transferOf('build', input);
-      if (fixed(transfer, 'void')) return uow.transaction((tx) => answer(tx, transfer, 'void', key));
+      if (fixed(transfer, 'void'))
+        return uow.transaction((tx) => answer(tx, transfer, 'void', key));
       decideTransfer.requireBuildable(transfer, 'void');
       const payment = transfer.built.payment;
-      if (payment === null) throw new KeysagaError('StateConflict', 'There is nothing to void.', { purpose: 'void' });
+      if (payment === null)
+        throw new KeysagaError('StateConflict', 'There is nothing to void.', { purpose: 'void' });
       const feeCap = voidFeeCap(await policyOf(transfer, key), transfer.intent.chain);
       const chain = chains.get(transfer.intent.chain);
       // From the pivot on the payment's bytes are fixed, so they are all that a share can be out for.
       const result = await chain.buildVoid(key, [payment.unsigned], feeCap);
       const publicKey = hexToBytes(key.publicKey);
       const taken = new Set(chain.codec.decode(payment.unsigned, publicKey).conflictKeys);
-      if (!chain.codec.decode(result.unsigned, publicKey).conflictKeys.some((entry) => taken.has(entry)))
-        throw new KeysagaError('ConflictRule', 'The void would not exclude the payment.', { field: 'unsigned' });
-      return commit(context, 'buildVoid', (tx) => record(tx, 'void', key, transfer, result, feeCap));
+      if (
+        !chain.codec
+          .decode(result.unsigned, publicKey)
+          .conflictKeys.some((entry) => taken.has(entry))
+      )
+        throw new KeysagaError('ConflictRule', 'The void would not exclude the payment.', {
+          field: 'unsigned',
+        });
+      return commit(context, 'buildVoid', (tx) =>
+        record(tx, 'void', key, transfer, result, feeCap),
+      );
     },
 
     releaseLease: async (input) => {
@@ -125,7 +154,9 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
         await lockLeases(tx, requestId);
         const leases = await tx.leases.lockByOwner(requestId);
         const { transfer, version } = await loadTransfer(tx.events, requestId);
-        const held = leases.filter((lease) => lease.state === 'held').map((lease) => lease.resource);
+        const held = leases
+          .filter((lease) => lease.state === 'held')
+          .map((lease) => lease.resource);
         const events = decideTransfer.leaseReleased(transfer, held);
         await appendTransfer(tx, requestId, version, events);
         await tx.leases.setState(requestId, 'released', held);

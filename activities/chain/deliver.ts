@@ -7,7 +7,11 @@ import type { ChainActivities } from '../../schema/contracts/activities.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
-import type { BroadcastOutcome, SignedTransaction, TransactionStatus } from '../../schema/contracts/transaction.ts';
+import type {
+  BroadcastOutcome,
+  SignedTransaction,
+  TransactionStatus,
+} from '../../schema/contracts/transaction.ts';
 import { commit } from '../ledger/deps.ts';
 import { appendTransfer, loadTransfer } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
@@ -17,11 +21,17 @@ const DEFAULT_POLL_MS = 500;
 /** An unknown transaction is sent again at once, then at most this often. */
 const RESEND_MS = 5_000;
 
-type Watched = { readonly id: string; readonly purpose: Purpose; readonly signed: SignedTransaction };
+type Watched = {
+  readonly id: string;
+  readonly purpose: Purpose;
+  readonly signed: SignedTransaction;
+};
 type Seen = Watched & { readonly status: TransactionStatus };
 type Answer = { id: string; status: TransactionStatus };
 
-export function createDeliverActivities(context: ChainContext): Pick<ChainActivities, 'broadcast' | 'confirm'> {
+export function createDeliverActivities(
+  context: ChainContext,
+): Pick<ChainActivities, 'broadcast' | 'confirm'> {
   const { uow, chains, clock, keyOf } = context;
 
   const open = async (requestId: RequestId) => {
@@ -30,9 +40,15 @@ export function createDeliverActivities(context: ChainContext): Pick<ChainActivi
     return { transfer, key, chain: chains.get(transfer.intent.chain) };
   };
 
-  const lookUp = (chain: Blockchain, transfer: Transfer, key: KeyDescriptor, { id, purpose }: Omit<Watched, 'signed'>) => {
+  const lookUp = (
+    chain: Blockchain,
+    transfer: Transfer,
+    key: KeyDescriptor,
+    { id, purpose }: Omit<Watched, 'signed'>,
+  ) => {
     const built = transfer.built[purpose];
-    if (built === null) throw new KeysagaError('StateConflict', 'The transaction was not built here.', { id });
+    if (built === null)
+      throw new KeysagaError('StateConflict', 'The transaction was not built here.', { id });
     return chain.lookup(id, built.unsigned, hexToBytes(key.publicKey));
   };
 
@@ -41,7 +57,10 @@ export function createDeliverActivities(context: ChainContext): Pick<ChainActivi
     if (status.status === 'pending' || status.status === 'included' || status.status === 'failed')
       return { status: 'already-known' };
     if (status.status === 'conflicted')
-      return { status: 'rejected', reason: `Another transaction took its input or nonce${status.by ? `: ${status.by}` : ''}.` };
+      return {
+        status: 'rejected',
+        reason: `Another transaction took its input or nonce${status.by ? `: ${status.by}` : ''}.`,
+      };
     return outcome;
   };
 
@@ -50,7 +69,10 @@ export function createDeliverActivities(context: ChainContext): Pick<ChainActivi
     const { transfer, key, chain } = await open(requestId);
     const signed = transfer.signed[purpose];
     if (signed === null)
-      throw new KeysagaError('StateConflict', `No ${purpose} is signed.`, { field: 'purpose', requestId });
+      throw new KeysagaError('StateConflict', `No ${purpose} is signed.`, {
+        field: 'purpose',
+        requestId,
+      });
     // A payment whose void is signed is no longer wanted: it is looked up, not pushed.
     const sendable = purpose === 'void' || transfer.signed.void === null;
     let outcome: BroadcastOutcome = sendable
@@ -73,12 +95,16 @@ export function createDeliverActivities(context: ChainContext): Pick<ChainActivi
         if (status.status === 'unknown' || status.status === 'pending') continue;
         const confirmations = status.status === 'included' ? status.confirmations : 0;
         const events = [
-          ...(status.status === 'included' ? decideTransfer.confirmed(transfer, purpose, confirmations) : []),
+          ...(status.status === 'included'
+            ? decideTransfer.confirmed(transfer, purpose, confirmations)
+            : []),
           ...(status.final
             ? decideTransfer.finalized(transfer, purpose, {
                 outcome: status.status,
                 confirmations,
-                ...(status.status === 'conflicted' && status.by !== undefined ? { by: status.by } : {}),
+                ...(status.status === 'conflicted' && status.by !== undefined
+                  ? { by: status.by }
+                  : {}),
               })
             : []),
         ];
@@ -116,7 +142,8 @@ export function createDeliverActivities(context: ChainContext): Pick<ChainActivi
       activity.heartbeat(transactionIds);
       try {
         const seen: Seen[] = [];
-        for (const tx of watched) seen.push({ ...tx, status: await lookUp(chain, transfer, key, tx) });
+        for (const tx of watched)
+          seen.push({ ...tx, status: await lookUp(chain, transfer, key, tx) });
         const answer = decisive(seen, untilConfirmations);
         if (answer !== undefined) {
           await record(requestId, seen);
@@ -137,7 +164,8 @@ export function createDeliverActivities(context: ChainContext): Pick<ChainActivi
 /** The answer to give now, if any: enough confirmations, or something final that leaves nothing to wait for. */
 function decisive(seen: readonly Seen[], untilConfirmations: number): Answer | undefined {
   const included = seen.find(
-    ({ status }) => status.status === 'included' && (status.final || status.confirmations >= untilConfirmations),
+    ({ status }) =>
+      status.status === 'included' && (status.final || status.confirmations >= untilConfirmations),
   );
   if (included !== undefined) return { id: included.id, status: included.status };
   const failed = seen.find(({ status }) => status.status === 'failed' && status.final);

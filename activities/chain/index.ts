@@ -15,7 +15,14 @@ import { parse } from './inputs.ts';
 export type { ChainDeps } from './deps.ts';
 
 /** Where a test may end the process: each before and after its activity's commit. */
-export const CHAIN_FAIL_POINTS = failPointsOf(['build', 'buildVoid', 'releaseLease', 'attach', 'broadcast', 'confirm']);
+export const CHAIN_FAIL_POINTS = failPointsOf([
+  'build',
+  'buildVoid',
+  'releaseLease',
+  'attach',
+  'broadcast',
+  'confirm',
+]);
 
 export function createChainActivities(deps: ChainDeps): ChainActivities {
   const context = { ...deps, keyOf: createKeyReader(deps.uow) };
@@ -28,7 +35,11 @@ export function createChainActivities(deps: ChainDeps): ChainActivities {
       const { state } = await deps.uow.events.load(streams.key(key.keyId), keyFold);
       // Sponsor money goes only to a key that all parties have certified.
       if (state?.key == null || canonicalJson(state.key) !== canonicalJson(key))
-        throw new KeysagaError('StateConflict', `The ledger has no such certified key ${key.keyId}.`, { field: 'key' });
+        throw new KeysagaError(
+          'StateConflict',
+          `The ledger has no such certified key ${key.keyId}.`,
+          { field: 'key' },
+        );
       await deps.chains.get(key.network).provision(key);
     },
   };

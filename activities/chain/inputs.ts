@@ -27,6 +27,9 @@ export const inputs = {
   provision: z.strictObject({ key: KeyDescriptor }),
 } as const;
 
-export const parse = <N extends keyof typeof inputs>(name: N, input: unknown): z.infer<(typeof inputs)[N]> =>
+export const parse = <N extends keyof typeof inputs>(
+  name: N,
+  input: unknown,
+): z.infer<(typeof inputs)[N]> =>
   // TypeScript does not see that indexing and inference agree for every N.
   parseWith(inputs[name] as unknown as z.ZodType<z.infer<(typeof inputs)[N]>>, input, name);

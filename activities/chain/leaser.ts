@@ -4,7 +4,7 @@
  * or by `releaseLease`; a lease is taken only while the transfer may still build, under the lock that `releaseLease`
  * and `fail` hold too, so that none is taken after they have given everything back.
  */
-import type { Leaser, LeaseRequest } from '../../core/ports/blockchain.ts';
+import type { LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
 import type { Transaction } from '../../core/ports/ledger.ts';
 import { decideTransfer, type Transfer } from '../../core/transfer/index.ts';
 import { streams } from '../../schema/contracts/events.ts';
@@ -18,7 +18,8 @@ export type OpenLeaser = Leaser & {
 };
 
 /** Everything that changes this transfer's leases holds this lock. */
-export const lockLeases = (tx: Transaction, requestId: RequestId): Promise<void> => tx.lock(streams.transfer(requestId));
+export const lockLeases = (tx: Transaction, requestId: RequestId): Promise<void> =>
+  tx.lock(streams.transfer(requestId));
 
 const needed = (transfer: Transfer): ReadonlySet<string> =>
   new Set([...(transfer.built.payment?.leases ?? []), ...(transfer.built.void?.leases ?? [])]);
@@ -35,7 +36,8 @@ async function releaseUnneeded(
     const { transfer } = await loadTransfer(tx.events, requestId);
     const keep = needed(transfer);
     const unneeded = held.filter(
-      ({ resource }) => !keep.has(resource) && (candidates === undefined || candidates.has(resource)),
+      ({ resource }) =>
+        !keep.has(resource) && (candidates === undefined || candidates.has(resource)),
     );
     await tx.leases.setState(
       requestId,

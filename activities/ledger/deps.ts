@@ -1,6 +1,7 @@
 /** What the coordinator's activities are given, and how each of them commits. */
-import type { Clock, FailPoints } from '../../core/ports/clock.ts';
+
 import type { Chains } from '../../core/ports/blockchain.ts';
+import type { Clock, FailPoints } from '../../core/ports/clock.ts';
 import type { Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
 import type { PolicySource } from '../../core/ports/policy-source.ts';
 import type { ProtocolRegistry } from '../../core/ports/protocol.ts';

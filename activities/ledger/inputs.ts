@@ -2,9 +2,19 @@
 import * as z from 'zod';
 import { parseWith } from '../../core/parse.ts';
 import { SignedApproval } from '../../schema/contracts/approval.ts';
-import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
+import {
+  GenerateKeyRequest,
+  KeyDescriptor,
+  SignedCertificate,
+} from '../../schema/contracts/key.ts';
 import { SigningPurpose } from '../../schema/contracts/party.ts';
-import { AttemptId, Hex32, PartyId, RequestId, WalletId } from '../../schema/contracts/primitives.ts';
+import {
+  AttemptId,
+  Hex32,
+  PartyId,
+  RequestId,
+  WalletId,
+} from '../../schema/contracts/primitives.ts';
 import { FailureInfo, TransferPhase } from '../../schema/contracts/saga.ts';
 
 const TransactionId = z.string().min(1).max(128);
@@ -40,7 +50,11 @@ export const inputs = {
     failure: FailureInfo,
     voidTransactionId: TransactionId.exactOptional(),
   }),
-  recordPhase: z.strictObject({ requestId: RequestId, phase: TransferPhase, reason: Reason.exactOptional() }),
+  recordPhase: z.strictObject({
+    requestId: RequestId,
+    phase: TransferPhase,
+    reason: Reason.exactOptional(),
+  }),
   recordUndo: z.strictObject({
     requestId: RequestId,
     step: z.string().max(64),
@@ -59,6 +73,9 @@ export const inputs = {
   failKey: z.strictObject({ requestId: RequestId, failure: FailureInfo }),
 } as const;
 
-export const parse = <N extends keyof typeof inputs>(name: N, input: unknown): z.infer<(typeof inputs)[N]> =>
+export const parse = <N extends keyof typeof inputs>(
+  name: N,
+  input: unknown,
+): z.infer<(typeof inputs)[N]> =>
   // TypeScript does not see that indexing and inference agree for every N.
   parseWith(inputs[name] as unknown as z.ZodType<z.infer<(typeof inputs)[N]>>, input, name);

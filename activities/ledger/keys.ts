@@ -1,6 +1,6 @@
 /** The ledger's part in a key generation: from the claim of its id to the active wallet. */
 import { verifyCertificates } from '../../core/certificates.ts';
-import { decideKey, keyFold, type KeyState } from '../../core/key/index.ts';
+import { decideKey, type KeyState, keyFold } from '../../core/key/index.ts';
 import type { Transaction } from '../../core/ports/ledger.ts';
 import type { ThresholdProtocol } from '../../core/ports/protocol.ts';
 import { bytesToHex, digestHex, hexToBytes } from '../../core/signed.ts';
@@ -27,11 +27,16 @@ const CLAIM = 'key';
 const GIVEN_UP = 'given-up';
 
 export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
-  const { uow, chains, protocols, policies, directory } = deps;
+  const { chains, protocols, policies, directory } = deps;
 
   const load = async (tx: Pick<Transaction, 'events'>, requestId: RequestId) =>
     tx.events.load<KeyState>(streams.key(requestId), keyFold);
-  const append = async (tx: Transaction, requestId: RequestId, version: number, events: readonly DomainEvent[]) => {
+  const append = async (
+    tx: Transaction,
+    requestId: RequestId,
+    version: number,
+    events: readonly DomainEvent[],
+  ) => {
     if (events.length > 0) await tx.events.append(streams.key(requestId), version, events);
   };
 
@@ -42,20 +47,33 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
     if (request.protocol === undefined) return protocols.select(codec.scheme, codec.curve, count);
     const protocol = protocols.get(request.protocol);
     const { scheme, curve, parties } = protocol.metadata;
-    if (scheme !== codec.scheme || curve !== codec.curve || count < parties.min || count > parties.max)
-      throw new KeysagaError('ProtocolUnsupported', `${request.protocol} does not fit ${request.network} and ${count} parties.`, {
-        field: 'protocol',
-        network: request.network,
-      });
+    if (
+      scheme !== codec.scheme ||
+      curve !== codec.curve ||
+      count < parties.min ||
+      count > parties.max
+    )
+      throw new KeysagaError(
+        'ProtocolUnsupported',
+        `${request.protocol} does not fit ${request.network} and ${count} parties.`,
+        {
+          field: 'protocol',
+          network: request.network,
+        },
+      );
     return protocol;
   };
 
   /** What the coordinator can check of a key by itself: the package says the public key, the public key the address. */
   const checkKey = (key: KeyDescriptor): void => {
     const invalid = (field: string): never => {
-      throw new KeysagaError('CertificateInvalid', `The key's ${field} does not follow from its public package.`, {
-        field: `key.${field}`,
-      });
+      throw new KeysagaError(
+        'CertificateInvalid',
+        `The key's ${field} does not follow from its public package.`,
+        {
+          field: `key.${field}`,
+        },
+      );
     };
     const derived = protocols.get(key.protocol).publicKey(hexToBytes(key.publicPackage));
     if (bytesToHex(derived) !== key.publicKey) invalid('publicKey');
@@ -63,7 +81,10 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
   };
 
   /** In the key's order; what is missing or double is found by `verifyCertificates`. */
-  const ordered = (key: KeyDescriptor, certificates: readonly SignedCertificate[]): SignedCertificate[] =>
+  const ordered = (
+    key: KeyDescriptor,
+    certificates: readonly SignedCertificate[],
+  ): SignedCertificate[] =>
     [...certificates].sort(
       (a, b) => key.parties.indexOf(a.certificate.party) - key.parties.indexOf(b.certificate.party),
     );
@@ -82,7 +103,12 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
       return commit(deps, 'reserveKey', async (tx) => {
         await tx.claim(CLAIM, request.requestId, digestHex('request', { request, workflowId }));
         const { state, version } = await load(tx, request.requestId);
-        const data = { request, workflowId, protocol: protocol.metadata.id, policyHash: policy.hash };
+        const data = {
+          request,
+          workflowId,
+          protocol: protocol.metadata.id,
+          policyHash: policy.hash,
+        };
         await append(tx, request.requestId, version, decideKey.request(state, data));
         const chosen = protocols.get(state?.protocol ?? data.protocol);
         return {
@@ -104,7 +130,11 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
       checkKey(key);
       await commit(deps, 'certifyKey', async (tx) => {
         const { state, version } = await load(tx, requestId);
-        const events = decideKey.certify(decideKey.existingKey(state, requestId), key, ordered(key, certificates));
+        const events = decideKey.certify(
+          decideKey.existingKey(state, requestId),
+          key,
+          ordered(key, certificates),
+        );
         await append(tx, requestId, version, events);
       });
     },
@@ -115,7 +145,10 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
         const { state, version } = await load(tx, requestId);
         const key = decideKey.existingKey(state, requestId);
         await append(tx, requestId, version, decideKey.activate(key, activated));
-        if (key.key === null) throw new KeysagaError('StateConflict', `Key ${requestId} is not certified.`, { requestId });
+        if (key.key === null)
+          throw new KeysagaError('StateConflict', `Key ${requestId} is not certified.`, {
+            requestId,
+          });
         const stream = streams.wallet(key.key.walletId);
         const wallet = await tx.events.load(stream, walletFold);
         const events = activate(wallet.state, key.key);
@@ -140,7 +173,12 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
         // Nothing was claimed: a late `reserveKey` of this request must find the id taken.
         await tx.claim(CLAIM, requestId, GIVEN_UP).catch((error: unknown) => {
           throw isKeysagaError(error, 'RequestConflict')
-            ? new KeysagaError('VersionConflict', `Key generation ${requestId} has just begun.`, { requestId }, { cause: error })
+            ? new KeysagaError(
+                'VersionConflict',
+                `Key generation ${requestId} has just begun.`,
+                { requestId },
+                { cause: error },
+              )
             : error;
         });
       });

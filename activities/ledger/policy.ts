@@ -1,8 +1,9 @@
 /** The coordinator's policies: adopting a signed document, and saying which one is in force. */
-import { checkSuccession } from '../../core/policy.ts';
+
 import { parseWith } from '../../core/parse.ts';
-import type { Fold, UnitOfWork } from '../../core/ports/ledger.ts';
+import { checkSuccession } from '../../core/policy.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
+import type { Fold, UnitOfWork } from '../../core/ports/ledger.ts';
 import type { PolicySource } from '../../core/ports/policy-source.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { type EventData, streams } from '../../schema/contracts/events.ts';
@@ -32,7 +33,10 @@ export type AdoptPolicyDeps = {
  * `PolicyViolation` (`version`, `previous`) when it does not follow, `RequestConflict` when another document of
  * this version stands.
  */
-export async function adoptPolicy(deps: AdoptPolicyDeps, input: SignedPolicy): Promise<{ policyHash: string }> {
+export async function adoptPolicy(
+  deps: AdoptPolicyDeps,
+  input: SignedPolicy,
+): Promise<{ policyHash: string }> {
   const signed = parseWith(SignedPolicy, input, 'signed policy');
   const policyHash = deps.verify(signed);
   const { policy } = signed;
@@ -41,11 +45,17 @@ export async function adoptPolicy(deps: AdoptPolicyDeps, input: SignedPolicy): P
     const { state, version } = await tx.events.load(stream, policyFold);
     if (state?.policyHash === policyHash) return;
     if (state === null && policy.version !== 1)
-      throw new KeysagaError('PolicyViolation', 'The first version of a policy is 1.', { field: 'version' });
-    if (state !== null && policy.version <= state.signed.policy.version)
-      throw new KeysagaError('RequestConflict', `Version ${policy.version} of ${policy.policyId} stands already.`, {
+      throw new KeysagaError('PolicyViolation', 'The first version of a policy is 1.', {
         field: 'version',
       });
+    if (state !== null && policy.version <= state.signed.policy.version)
+      throw new KeysagaError(
+        'RequestConflict',
+        `Version ${policy.version} of ${policy.policyId} stands already.`,
+        {
+          field: 'version',
+        },
+      );
     if (state !== null) checkSuccession(state.signed.policy, policy);
     await tx.events.append(stream, version, [
       { type: 'keysaga.policy.adopted.v1', data: { signed, policyHash } },
@@ -59,7 +69,10 @@ export const createPolicySource = (uow: UnitOfWork): PolicySource => ({
   current: async (policyId) => {
     const { state } = await uow.events.load(streams.policy(PolicyId.parse(policyId)), policyFold);
     if (state === null)
-      throw new KeysagaError('PolicyUnknown', `No policy ${policyId} was adopted.`, { field: 'policyId', policyId });
+      throw new KeysagaError('PolicyUnknown', `No policy ${policyId} was adopted.`, {
+        field: 'policyId',
+        policyId,
+      });
     return { signed: state.signed, hash: state.policyHash };
   },
 });
@@ -73,9 +86,14 @@ export async function policyByHash(
   const current = await deps.policies.current(policyId);
   if (current.hash === hash) return current.signed;
   for (const event of await deps.uow.events.read(streams.policy(policyId)))
-    if (event.type === 'keysaga.policy.adopted.v1' && event.data.policyHash === hash) return event.data.signed;
-  throw new KeysagaError('PolicyUnknown', `The coordinator holds no version ${hash} of ${policyId}.`, {
-    field: 'policyHash',
-    policyId,
-  });
+    if (event.type === 'keysaga.policy.adopted.v1' && event.data.policyHash === hash)
+      return event.data.signed;
+  throw new KeysagaError(
+    'PolicyUnknown',
+    `The coordinator holds no version ${hash} of ${policyId}.`,
+    {
+      field: 'policyHash',
+      policyId,
+    },
+  );
 }

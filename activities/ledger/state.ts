@@ -1,10 +1,17 @@
 /** Loading aggregates, and closing what a transfer holds: shared by the ledger's and the chains' activities. */
-import { hexToBytes } from '../../core/signed.ts';
+
+import { keyFold } from '../../core/key/index.ts';
 import type { Chains } from '../../core/ports/blockchain.ts';
 import type { EventLog, Lease, Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
-import { decideTransfer, finalPayment, surelyUnpaid, type Transfer, transferFold } from '../../core/transfer/index.ts';
+import { hexToBytes } from '../../core/signed.ts';
+import {
+  decideTransfer,
+  finalPayment,
+  surelyUnpaid,
+  type Transfer,
+  transferFold,
+} from '../../core/transfer/index.ts';
 import { activeKey, release, spend, walletFold } from '../../core/wallet/index.ts';
-import { keyFold } from '../../core/key/index.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { type DomainEvent, streams } from '../../schema/contracts/events.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
@@ -45,7 +52,10 @@ export function createKeyReader(uow: UnitOfWork): KeyReader {
     if (version === 0) {
       const { state: key } = await uow.events.load(streams.key(walletId), keyFold);
       if (key === null)
-        throw new KeysagaError('WalletUnknown', `There is no wallet ${walletId}.`, { field: 'walletId', walletId });
+        throw new KeysagaError('WalletUnknown', `There is no wallet ${walletId}.`, {
+          field: 'walletId',
+          walletId,
+        });
     }
     const key = activeKey(state, walletId);
     known.set(walletId, key);
@@ -71,7 +81,10 @@ export async function closeReservation(
     how.transactionId ??
     (surelyUnpaid(transfer)
       ? undefined
-      : (transfer.finality.payment?.by ?? transfer.finality.void?.by ?? transfer.signed.payment?.id ?? 'unknown'));
+      : (transfer.finality.payment?.by ??
+        transfer.finality.void?.by ??
+        transfer.signed.payment?.id ??
+        'unknown'));
   const events =
     paidBy === undefined
       ? release(state, walletId, requestId, how.reason)
@@ -121,6 +134,7 @@ function landedBytes(transfer: Transfer): UnsignedTransaction | null {
   const { payment, void: voided } = transfer.finality;
   if (finalPayment(transfer) !== undefined || payment?.outcome === 'failed')
     return transfer.built.payment?.unsigned ?? null;
-  if (voided !== null && voided.outcome !== 'conflicted') return transfer.built.void?.unsigned ?? null;
+  if (voided !== null && voided.outcome !== 'conflicted')
+    return transfer.built.void?.unsigned ?? null;
   return null;
 }

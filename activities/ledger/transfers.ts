@@ -21,7 +21,13 @@ import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { type CoordinatorDeps, commit } from './deps.ts';
 import { parse } from './inputs.ts';
 import { policyByHash } from './policy.ts';
-import { appendTransfer, closeLeases, closeReservation, createKeyReader, loadTransfer } from './state.ts';
+import {
+  appendTransfer,
+  closeLeases,
+  closeReservation,
+  createKeyReader,
+  loadTransfer,
+} from './state.ts';
 
 export type TransferLedger = Pick<
   LedgerActivities,
@@ -42,7 +48,12 @@ const GIVEN_UP = 'given-up';
 const BALANCE_LOOKS = 5;
 
 const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
-  new KeysagaError('VersionConflict', `Transfer ${requestId} has just begun.`, { requestId }, { cause });
+  new KeysagaError(
+    'VersionConflict',
+    `Transfer ${requestId} has just begun.`,
+    { requestId },
+    { cause },
+  );
 
 export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
   const { uow, chains, policies, protocols, clock } = deps;
@@ -57,23 +68,31 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     policy: await policyByHash(deps, key.policyId, transfer.policyHash),
     policyHash: transfer.policyHash,
     signRounds: protocols.get(key.protocol).metadata.rounds.sign,
-    ranking: (await uow.transaction((tx) => tx.parties.ranking(key.parties, transfer.requestId))) as Reservation['ranking'],
+    ranking: (await uow.transaction((tx) =>
+      tx.parties.ranking(key.parties, transfer.requestId),
+    )) as Reservation['ranking'],
     pivotPassed: transfer.pivotPassed,
   });
 
   /** The same request again, also after a reset of its workflow. */
   const stored = async (transfer: Transfer, key: KeyDescriptor): Promise<Reservation> => {
     if (transfer.end?.kind === 'failed')
-      throw new KeysagaError('StateConflict', `Transfer ${transfer.requestId} has failed: ${transfer.end.failure.code}.`, {
-        requestId: transfer.requestId,
-        failure: transfer.end.failure.code,
-      });
+      throw new KeysagaError(
+        'StateConflict',
+        `Transfer ${transfer.requestId} has failed: ${transfer.end.failure.code}.`,
+        {
+          requestId: transfer.requestId,
+          failure: transfer.end.failure.code,
+        },
+      );
     return answer({ ...transfer, pivotPassed: pivotPassed(transfer) }, key);
   };
 
   const checkFresh = (intent: TransferIntent): void => {
     if (Date.parse(intent.expiresAt) <= clock.now())
-      throw new KeysagaError('IntentExpired', `The intent expired at ${intent.expiresAt}.`, { field: 'expiresAt' });
+      throw new KeysagaError('IntentExpired', `The intent expired at ${intent.expiresAt}.`, {
+        field: 'expiresAt',
+      });
     chains.get(intent.chain).codec.checkAddress(intent.destination);
   };
 
@@ -89,11 +108,13 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     const before = (await uow.events.load(walletStream, walletFold)).state.spends;
     const chain = chains.get(intent.chain);
     const native = await chain.balance(key.address, 'native');
-    const asset = intent.asset === 'native' ? native : await chain.balance(key.address, intent.asset);
+    const asset =
+      intent.asset === 'native' ? native : await chain.balance(key.address, intent.asset);
     return commit(deps, 'reserve', async (tx) => {
       const { fresh } = await tx.claim(CLAIM, intent.requestId, digestHex('request', data));
       const current = await tx.events.load(streams.transfer(intent.requestId), transferFold);
-      if (!fresh && current.state !== null) return { policyHash: current.state.policyHash, transfer: current.state };
+      if (!fresh && current.state !== null)
+        return { policyHash: current.state.policyHash, transfer: current.state };
       await tx.lock(walletStream);
       const wallet = await tx.events.load(walletStream, walletFold);
       if (wallet.state.spends !== before) return undefined;
@@ -116,7 +137,9 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
   };
 
   /** Read before a transaction begins: a second connection asked for inside one could wait for ever. */
-  const known = async (requestId: RequestId): Promise<{ transfer: Transfer; key: KeyDescriptor }> => {
+  const known = async (
+    requestId: RequestId,
+  ): Promise<{ transfer: Transfer; key: KeyDescriptor }> => {
     const { transfer } = await loadTransfer(uow.events, requestId);
     return { transfer, key: await keyOf(transfer.intent.walletId) };
   };
@@ -134,11 +157,18 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
       const { intent: rawIntent, ...data } = parse('reserve', input);
       const intent = parseIntent(rawIntent);
       if (digestOf(intent) !== data.intentDigest)
-        throw new KeysagaError('InvalidInput', 'The digest is not that of the intent.', { field: 'intentDigest' });
+        throw new KeysagaError('InvalidInput', 'The digest is not that of the intent.', {
+          field: 'intentDigest',
+        });
       const key = await keyOf(intent.walletId);
       const { state } = await uow.events.load(streams.transfer(intent.requestId), transferFold);
       if (state !== null) {
-        decideTransfer.initiate(state, { requestId: intent.requestId, intent, policyHash: state.policyHash, ...data });
+        decideTransfer.initiate(state, {
+          requestId: intent.requestId,
+          intent,
+          policyHash: state.policyHash,
+          ...data,
+        });
         return stored(state, key);
       }
       checkFresh(intent);
@@ -146,11 +176,18 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
         const done = await tryReserve(intent, data, key);
         if (done?.transfer !== undefined) return stored(done.transfer, key);
         if (done !== undefined)
-          return answer({ requestId: intent.requestId, policyHash: done.policyHash, pivotPassed: false }, key);
+          return answer(
+            { requestId: intent.requestId, policyHash: done.policyHash, pivotPassed: false },
+            key,
+          );
       }
-      throw new KeysagaError('VersionConflict', 'The wallet changes too fast to read its balance.', {
-        walletId: intent.walletId,
-      });
+      throw new KeysagaError(
+        'VersionConflict',
+        'The wallet changes too fast to read its balance.',
+        {
+          walletId: intent.walletId,
+        },
+      );
     },
 
     release: async (input) => {
@@ -162,7 +199,12 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
         // In the same transaction nothing can be built or pass its pivot any more.
         const phase = reportedPhase(state.phase, 'Compensating', phaseFacts(state));
         if (phase !== undefined)
-          await appendTransfer(tx, requestId, version, decideTransfer.phase(state, phase, reason.slice(0, 200)));
+          await appendTransfer(
+            tx,
+            requestId,
+            version,
+            decideTransfer.phase(state, phase, reason.slice(0, 200)),
+          );
         await closeReservation(tx, state, { reason, at: now() });
       });
     },
@@ -181,7 +223,12 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
       });
       await commit(deps, 'recordDecision', async (tx) => {
         const { transfer, version } = await loadTransfer(tx.events, requestId);
-        await appendTransfer(tx, requestId, version, decideTransfer.recordDecision(transfer, signed));
+        await appendTransfer(
+          tx,
+          requestId,
+          version,
+          decideTransfer.recordDecision(transfer, signed),
+        );
       });
     },
 

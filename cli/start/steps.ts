@@ -66,8 +66,10 @@ async function runPlain(io: Io, heading: string, steps: readonly Step[]): Promis
       const begun = Date.now();
       let last = '';
       const say = (text: string): void => {
-        if (text !== last) writeLine(io.stderr, `  ${title}: ${text}`);
-        last = text;
+        // Counters that tick are for terminals; a log gets a line when something else begins.
+        const kind = text.replace(/[0-9]+/g, '#');
+        if (kind !== last) writeLine(io.stderr, `  ${title}: ${text}`);
+        last = kind;
       };
       const result = await run(say);
       writeLine(

@@ -5,7 +5,7 @@
 import { canonicalJson } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { DomainEvent, EventData } from '../../schema/contracts/events.ts';
-import { type KeyDescriptor, type SignedCertificate } from '../../schema/contracts/key.ts';
+import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
 import { KeyId, type PartyId, RequestId, WalletId } from '../../schema/contracts/primitives.ts';
 import type { FailureInfo } from '../../schema/contracts/saga.ts';
 import type { Fold } from '../ports/ledger.ts';
@@ -44,7 +44,12 @@ export type KeyState = Key | null;
 function changed(state: Key, event: DomainEvent): Key {
   switch (event.type) {
     case 'keysaga.key.certified.v1':
-      return { ...state, phase: 'Certified', key: event.data.key, certificates: event.data.certificates };
+      return {
+        ...state,
+        phase: 'Certified',
+        key: event.data.key,
+        certificates: event.data.certificates,
+      };
     case 'keysaga.key.party-activated.v1':
       return { ...state, activated: [...state.activated, event.data.party] };
     case 'keysaga.key.generated.v1':
@@ -82,7 +87,10 @@ const same = (a: unknown, b: unknown): boolean => canonicalJson(a) === canonical
 /** The key, or `NotFound`. */
 export function existingKey(state: KeyState, requestId: string): Key {
   if (state === null)
-    throw new KeysagaError('NotFound', `There is no key generation ${requestId}.`, { field: 'requestId', requestId });
+    throw new KeysagaError('NotFound', `There is no key generation ${requestId}.`, {
+      field: 'requestId',
+      requestId,
+    });
   return state;
 }
 
@@ -93,9 +101,11 @@ export function request(state: KeyState, data: Request): DomainEvent[] {
     throw new KeysagaError('InvalidInput', message, { field });
   };
   if (new Set(parties).size !== parties.length) invalid('parties', 'A party is named twice.');
-  if (threshold > parties.length) invalid('threshold', 'The threshold is above the number of parties.');
+  if (threshold > parties.length)
+    invalid('threshold', 'The threshold is above the number of parties.');
   // Any two signer sets must share a party, or the conflict rule would have nobody to enforce it.
-  if (2 * threshold <= parties.length) invalid('threshold', 'The threshold must be above half of the parties.');
+  if (2 * threshold <= parties.length)
+    invalid('threshold', 'The threshold must be above half of the parties.');
   if (state === null) return [{ type: 'keysaga.key.requested.v1', data }];
   if (!same(state.request, data.request) || state.workflowId !== data.workflowId)
     throw new KeysagaError('RequestConflict', `Request ${requestId} was used with another body.`, {
@@ -114,7 +124,11 @@ export function request(state: KeyState, data: Request): DomainEvent[] {
  * The certificates were verified by the caller; here it is checked that there are n, one per party in the key's
  * order, and that the key is the requested one.
  */
-export function certify(state: Key, key: KeyDescriptor, certificates: readonly SignedCertificate[]): DomainEvent[] {
+export function certify(
+  state: Key,
+  key: KeyDescriptor,
+  certificates: readonly SignedCertificate[],
+): DomainEvent[] {
   const invalid = (field: string, message: string): never => {
     throw new KeysagaError('CertificateInvalid', message, { field });
   };
@@ -132,11 +146,18 @@ export function certify(state: Key, key: KeyDescriptor, certificates: readonly S
   ];
   for (const [field, has, wanted] of fits)
     if (!same(has, wanted)) invalid(`key.${field}`, `The key's ${field} is not the requested one.`);
-  if (!same(certificates.map((c) => c.certificate.party), key.parties))
+  if (
+    !same(
+      certificates.map((c) => c.certificate.party),
+      key.parties,
+    )
+  )
     invalid('certificates', 'One certificate of each party is needed, in the order of the key.');
   if (state.key !== null) {
     if (same(state.key, key)) return [];
-    throw new KeysagaError('StateConflict', `Key ${key.keyId} is certified otherwise.`, { field: 'key' });
+    throw new KeysagaError('StateConflict', `Key ${key.keyId} is certified otherwise.`, {
+      field: 'key',
+    });
   }
   next(KEY_MACHINE, state.phase, 'certify');
   return [{ type: 'keysaga.key.certified.v1', data: { key, certificates: [...certificates] } }];
@@ -149,10 +170,16 @@ export function partyActivated(state: Key, party: PartyId): DomainEvent[] {
       state: state.phase,
     });
   if (!state.key.parties.includes(party))
-    throw new KeysagaError('InvalidInput', `${party} is no party of this key.`, { field: 'party', party });
+    throw new KeysagaError('InvalidInput', `${party} is no party of this key.`, {
+      field: 'party',
+      party,
+    });
   if (state.activated.includes(party)) return [];
   return [
-    { type: 'keysaga.key.party-activated.v1', data: { keyId: WalletId.parse(state.request.requestId), party } },
+    {
+      type: 'keysaga.key.party-activated.v1',
+      data: { keyId: WalletId.parse(state.request.requestId), party },
+    },
   ];
 }
 
@@ -163,11 +190,15 @@ export function activate(state: Key, activated: readonly PartyId[]): DomainEvent
   if (key === null) return events;
   const all = key.parties.filter((p) => state.activated.includes(p) || activated.includes(p));
   if (all.length < key.threshold)
-    throw new KeysagaError('StateConflict', `${all.length} of ${key.threshold} parties are active.`, {
-      field: 'activated',
-      have: all.length,
-      need: key.threshold,
-    });
+    throw new KeysagaError(
+      'StateConflict',
+      `${all.length} of ${key.threshold} parties are active.`,
+      {
+        field: 'activated',
+        have: all.length,
+        need: key.threshold,
+      },
+    );
   if (state.phase === 'Active') return events;
   next(KEY_MACHINE, state.phase, 'activate');
   return [...events, { type: 'keysaga.key.generated.v1', data: { key, activated: all } }];
@@ -177,9 +208,18 @@ export function activate(state: Key, activated: readonly PartyId[]): DomainEvent
 export function fail(state: Key, failure: FailureInfo): DomainEvent[] {
   if (state.phase === 'Failed') return [];
   if (state.phase !== 'Requested')
-    throw new KeysagaError('PivotPassed', `Key ${state.request.requestId} is certified by all; it only goes forward.`, {
-      state: state.phase,
-    });
+    throw new KeysagaError(
+      'PivotPassed',
+      `Key ${state.request.requestId} is certified by all; it only goes forward.`,
+      {
+        state: state.phase,
+      },
+    );
   next(KEY_MACHINE, state.phase, 'fail');
-  return [{ type: 'keysaga.key.failed.v1', data: { requestId: RequestId.parse(state.request.requestId), failure } }];
+  return [
+    {
+      type: 'keysaga.key.failed.v1',
+      data: { requestId: RequestId.parse(state.request.requestId), failure },
+    },
+  ];
 }

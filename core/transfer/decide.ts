@@ -7,21 +7,26 @@
  * no pivot passes without its leases; after the pivot a transfer ends only by what is final on chain; after its
  * end nothing happens but the delivery of an owed undo.
  */
+
+import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import { canonicalJson } from '../../schema/contracts/canonical.ts';
 import { type ErrorCode, KeysagaError } from '../../schema/contracts/errors.ts';
 import type { DomainEvent, EventData } from '../../schema/contracts/events.ts';
-import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import { AttemptId, type PartyId, type RequestId } from '../../schema/contracts/primitives.ts';
 import type { FailureInfo, TransferPhase } from '../../schema/contracts/saga.ts';
-import type { BroadcastOutcome, SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+import type {
+  BroadcastOutcome,
+  SignedTransaction,
+  UnsignedTransaction,
+} from '../../schema/contracts/transaction.ts';
 import type { Lease } from '../ports/ledger.ts';
 import { advance, impliedPhase, reportedPhase } from './machine.ts';
 import {
   finalPayment,
   lineOver,
+  type Purpose,
   phaseFacts,
   pivotPassed,
-  type Purpose,
   type Transfer,
   type TransferState,
 } from './state.ts';
@@ -29,7 +34,12 @@ import {
 const same = (a: unknown, b: unknown): boolean => canonicalJson(a) === canonicalJson(b);
 const idOf = (state: Transfer) => ({ requestId: state.requestId as RequestId });
 
-function refuse(code: ErrorCode, state: Transfer, message: string, details: Record<string, string> = {}): never {
+function refuse(
+  code: ErrorCode,
+  state: Transfer,
+  message: string,
+  details: Record<string, string> = {},
+): never {
   throw new KeysagaError(code, `Transfer ${state.requestId}: ${message}`, {
     requestId: state.requestId,
     phase: state.phase,
@@ -40,13 +50,18 @@ function refuse(code: ErrorCode, state: Transfer, message: string, details: Reco
 /** The event, and the phase that it brings with it. */
 function withPhase(state: Transfer, event: DomainEvent): DomainEvent[] {
   const phase = impliedPhase(state.phase, event);
-  return phase === undefined || phase === state.phase ? [event] : [event, phaseChanged(state, phase)];
+  return phase === undefined || phase === state.phase
+    ? [event]
+    : [event, phaseChanged(state, phase)];
 }
 
 /** The transfer, or `NotFound`. */
 export function existing(state: TransferState, requestId: string): Transfer {
   if (state === null)
-    throw new KeysagaError('NotFound', `There is no transfer ${requestId}.`, { field: 'requestId', requestId });
+    throw new KeysagaError('NotFound', `There is no transfer ${requestId}.`, {
+      field: 'requestId',
+      requestId,
+    });
   return state;
 }
 
@@ -70,13 +85,22 @@ export function initiate(
 export function recordDecision(state: Transfer, signed: SignedApproval): DomainEvent[] {
   const { approver, decision, intentDigest, validUntil } = signed.approval;
   if (intentDigest !== state.intentDigest)
-    refuse('ApprovalInvalid', state, 'the approval is about another intent.', { field: 'intentDigest', approver });
+    refuse('ApprovalInvalid', state, 'the approval is about another intent.', {
+      field: 'intentDigest',
+      approver,
+    });
   const before = state.decisions.find((d) => d.approval.approver === approver);
   if (before !== undefined && same(before, signed)) return [];
   if (state.end !== null) return [];
   if (before?.approval.decision === 'reject' && decision === 'approve')
-    refuse('ApprovalDuplicate', state, `${approver} has rejected.`, { field: 'approver', approver });
-  if (before?.approval.decision === decision && (decision === 'reject' || validUntil <= before.approval.validUntil))
+    refuse('ApprovalDuplicate', state, `${approver} has rejected.`, {
+      field: 'approver',
+      approver,
+    });
+  if (
+    before?.approval.decision === decision &&
+    (decision === 'reject' || validUntil <= before.approval.validUntil)
+  )
     return [];
   return [{ type: 'keysaga.transfer.decision-recorded.v1', data: { ...idOf(state), signed } }];
 }
@@ -85,7 +109,8 @@ export function recordDecision(state: Transfer, signed: SignedApproval): DomainE
 export function requireBuildable(state: Transfer, purpose: Purpose): void {
   if (state.end !== null || state.phase === 'Compensating')
     refuse('StateConflict', state, 'it has ended or is being undone; nothing is built.');
-  if (state.leaseReleased) refuse('StateConflict', state, 'its leases went back; nothing is built.');
+  if (state.leaseReleased)
+    refuse('StateConflict', state, 'its leases went back; nothing is built.');
   if (purpose === 'void' && !pivotPassed(state))
     refuse('StateConflict', state, 'before the pivot a transfer is released, not voided.');
   if (purpose === 'void' && finalPayment(state) !== undefined)
@@ -108,7 +133,9 @@ export function built(state: Transfer, purpose: Purpose, tx: Built, feeCap: bigi
       cap: String(feeCap),
     });
   if (tx.unsigned.network !== state.intent.chain)
-    refuse('ChainMismatch', state, 'the transaction is for another network.', { field: 'unsigned.network' });
+    refuse('ChainMismatch', state, 'the transaction is for another network.', {
+      field: 'unsigned.network',
+    });
   const data = { unsigned: tx.unsigned, fee: String(tx.fee), leases: [...tx.leases] };
   const before = state.built[purpose];
   if (before !== null && same(before, data)) return [];
@@ -137,9 +164,12 @@ export function passPivot(
   const tx = state.built[purpose];
   if (tx === null) return no('nothing is built.');
   if (purpose === 'payment' && state.pivots.void.length > 0) no('its void is under way.');
-  if (purpose === 'void' && !pivotPassed(state)) no('before the pivot a transfer is released, not voided.');
+  if (purpose === 'void' && !pivotPassed(state))
+    no('before the pivot a transfer is released, not voided.');
   if (purpose === 'payment' && tx.leases.length === 0) no('it holds no lease.');
-  const live = new Set(leases.filter((l) => l.state === 'held' || l.state === 'pivoted').map((l) => l.resource));
+  const live = new Set(
+    leases.filter((l) => l.state === 'held' || l.state === 'pivoted').map((l) => l.resource),
+  );
   for (const resource of tx.leases) if (!live.has(resource)) no('a lease is gone.', { resource });
   return withPhase(state, {
     type: 'keysaga.transfer.pivot-passed.v1',
@@ -157,13 +187,21 @@ export function signed(state: Transfer, purpose: Purpose, signature: Signature):
   const before = state.signed[purpose];
   if (before !== null) {
     if (same(before, signature.signed)) return [];
-    refuse('StateConflict', state, `another ${purpose} is signed and stored.`, { purpose, id: before.id });
+    refuse('StateConflict', state, `another ${purpose} is signed and stored.`, {
+      purpose,
+      id: before.id,
+    });
   }
   if (state.end !== null) refuse('StateConflict', state, 'it has ended.', { purpose });
   if (!state.pivots[purpose].includes(signature.attempt))
-    refuse('StateConflict', state, 'the attempt has not passed its pivot.', { purpose, attempt: signature.attempt });
+    refuse('StateConflict', state, 'the attempt has not passed its pivot.', {
+      purpose,
+      attempt: signature.attempt,
+    });
   if (signature.signed.network !== state.intent.chain)
-    refuse('ChainMismatch', state, 'the transaction is for another network.', { field: 'signed.network' });
+    refuse('ChainMismatch', state, 'the transaction is for another network.', {
+      field: 'signed.network',
+    });
   return withPhase(state, {
     type: 'keysaga.transfer.transaction-signed.v1',
     data: {
@@ -180,7 +218,11 @@ export function signed(state: Transfer, purpose: Purpose, signature: Signature):
 export const purposeOf = (state: Transfer, id: string): Purpose | undefined =>
   state.signed.payment?.id === id ? 'payment' : state.signed.void?.id === id ? 'void' : undefined;
 
-export function broadcast(state: Transfer, purpose: Purpose, outcome: BroadcastOutcome): DomainEvent[] {
+export function broadcast(
+  state: Transfer,
+  purpose: Purpose,
+  outcome: BroadcastOutcome,
+): DomainEvent[] {
   const tx = state.signed[purpose];
   if (tx === null) return refuse('StateConflict', state, `no ${purpose} is signed.`, { purpose });
   if (state.end !== null || state.broadcast[purpose] === outcome.status) return [];
@@ -196,7 +238,10 @@ export function confirmed(state: Transfer, purpose: Purpose, confirmations: numb
   if (tx === null) return refuse('StateConflict', state, `no ${purpose} is signed.`, { purpose });
   if (state.end !== null || confirmations <= state.confirmations[purpose]) return [];
   return [
-    { type: 'keysaga.transfer.confirmed.v1', data: { ...idOf(state), purpose, id: tx.id, confirmations } },
+    {
+      type: 'keysaga.transfer.confirmed.v1',
+      data: { ...idOf(state), purpose, id: tx.id, confirmations },
+    },
   ];
 }
 
@@ -217,7 +262,10 @@ export function finalized(state: Transfer, purpose: Purpose, final: FinalOutcome
   if (state.end !== null) return [];
   const other = state.finality[purpose === 'payment' ? 'void' : 'payment'];
   if (final.outcome === 'included' && other?.outcome === 'included')
-    refuse('StateConflict', state, 'both the payment and its void show as final.', { purpose, id: tx.id });
+    refuse('StateConflict', state, 'both the payment and its void show as final.', {
+      purpose,
+      id: tx.id,
+    });
   return withPhase(state, {
     type: 'keysaga.transfer.finalized.v1',
     data: { ...idOf(state), purpose, id: tx.id, ...final },
@@ -228,7 +276,12 @@ export function finalized(state: Transfer, purpose: Purpose, final: FinalOutcome
 export function phase(state: Transfer, to: TransferPhase, reason?: string): DomainEvent[] {
   if (to === 'Completed' || to === 'Failed') {
     if (state.end !== null) return [];
-    refuse('StateConflict', state, `${to} comes from ${to === 'Failed' ? 'fail' : 'settle'} only.`, { field: 'phase' });
+    refuse(
+      'StateConflict',
+      state,
+      `${to} comes from ${to === 'Failed' ? 'fail' : 'settle'} only.`,
+      { field: 'phase' },
+    );
   }
   const reached = reportedPhase(state.phase, to, phaseFacts(state));
   return reached === undefined ? [] : [phaseChanged(state, reached, reason)];
@@ -241,46 +294,75 @@ const phaseChanged = (state: Transfer, to: TransferPhase, reason?: string): Doma
 
 /** The barrier that excludes the pivot: appended even when nothing is held, so that a late `build` finds it. */
 export function leaseReleased(state: Transfer, leases: readonly string[]): DomainEvent[] {
-  if (pivotPassed(state)) refuse('PivotPassed', state, 'signature shares may be out; only a void undoes it.');
+  if (pivotPassed(state))
+    refuse('PivotPassed', state, 'signature shares may be out; only a void undoes it.');
   if (state.leaseReleased || state.end !== null) return [];
-  return [{ type: 'keysaga.transfer.lease-released.v1', data: { ...idOf(state), leases: [...leases] } }];
+  return [
+    { type: 'keysaga.transfer.lease-released.v1', data: { ...idOf(state), leases: [...leases] } },
+  ];
 }
 
 export type UndoReport = Omit<EventData<'keysaga.transfer.undo-recorded.v1'>, 'requestId'>;
 /** Allowed after the end too: an owed undo is delivered when its party is back. */
 export function undo(state: Transfer, report: UndoReport): DomainEvent[] {
-  const before = state.undos.find((u) => u.step === report.step && u.party === (report.party ?? null));
+  const before = state.undos.find(
+    (u) => u.step === report.step && u.party === (report.party ?? null),
+  );
   // Once done or delivered it stays so, whatever a late report says.
-  if (before !== undefined && (before.outcome === report.outcome || before.outcome !== 'owed')) return [];
+  if (before !== undefined && (before.outcome === report.outcome || before.outcome !== 'owed'))
+    return [];
   return [{ type: 'keysaga.transfer.undo-recorded.v1', data: { ...idOf(state), ...report } }];
 }
 
 /** Throws `StateConflict` unless this transaction is final on chain. */
-export function complete(state: Transfer, transactionId: string, confirmations: number): DomainEvent[] {
+export function complete(
+  state: Transfer,
+  transactionId: string,
+  confirmations: number,
+): DomainEvent[] {
   if (state.end?.kind === 'completed' && state.end.transactionId === transactionId) return [];
-  if (state.end !== null) refuse('StateConflict', state, 'it has ended otherwise.', { transactionId });
+  if (state.end !== null)
+    refuse('StateConflict', state, 'it has ended otherwise.', { transactionId });
   if (finalPayment(state) !== transactionId)
-    refuse('StateConflict', state, 'this payment is not final on chain.', { field: 'transactionId', transactionId });
+    refuse('StateConflict', state, 'this payment is not final on chain.', {
+      field: 'transactionId',
+      transactionId,
+    });
   advance(state.phase, 'complete', phaseFacts(state));
   return [
-    { type: 'keysaga.transfer.completed.v1', data: { ...idOf(state), transactionId, confirmations } },
+    {
+      type: 'keysaga.transfer.completed.v1',
+      data: { ...idOf(state), transactionId, confirmations },
+    },
   ];
 }
 
 /** Throws `PivotPassed` after the pivot until the line is over on chain, `StateConflict` when it has completed. */
-export function fail(state: Transfer, failure: FailureInfo, voidTransactionId?: string): DomainEvent[] {
+export function fail(
+  state: Transfer,
+  failure: FailureInfo,
+  voidTransactionId?: string,
+): DomainEvent[] {
   if (state.end?.kind === 'failed') return [];
   if (state.end !== null) refuse('StateConflict', state, 'it has completed.');
   if (pivotPassed(state) && !lineOver(state))
     refuse('PivotPassed', state, 'it ends when a conflicting transaction is final, not before.');
   if (voidTransactionId !== undefined && state.finality.void?.id !== voidTransactionId)
-    refuse('StateConflict', state, 'this void is not final on chain.', { field: 'voidTransactionId' });
+    refuse('StateConflict', state, 'this void is not final on chain.', {
+      field: 'voidTransactionId',
+    });
   const events: DomainEvent[] = [];
   if (state.phase !== 'Compensating')
-    events.push(phaseChanged(state, advance(state.phase, 'compensate', phaseFacts(state)), failure.code));
+    events.push(
+      phaseChanged(state, advance(state.phase, 'compensate', phaseFacts(state)), failure.code),
+    );
   events.push({
     type: 'keysaga.transfer.failed.v1',
-    data: { ...idOf(state), failure, ...(voidTransactionId === undefined ? {} : { voidTransactionId }) },
+    data: {
+      ...idOf(state),
+      failure,
+      ...(voidTransactionId === undefined ? {} : { voidTransactionId }),
+    },
   });
   return events;
 }

@@ -73,7 +73,9 @@ export function signatureCommand(event: DomainEvent): SignatureCommand | undefin
       return event.data.purpose === 'payment' && sent ? 'broadcast' : undefined;
     }
     case 'keysaga.transfer.finalized.v1':
-      return event.data.purpose === 'payment' && event.data.outcome === 'included' ? 'confirm' : undefined;
+      return event.data.purpose === 'payment' && event.data.outcome === 'included'
+        ? 'confirm'
+        : undefined;
     default:
       return undefined;
   }

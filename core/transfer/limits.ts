@@ -6,7 +6,11 @@ import type { SagaLimits } from '../../schema/contracts/saga.ts';
  * longer rides out longer outages, at the price of a lease held meanwhile. `prepare` and `round` are one try's
  * limit at a party; shorter finds a dead party sooner, longer forgives a slow one.
  */
-export const DEFAULT_LIMITS: Required<SagaLimits> = { waitForParties: 3_600, prepare: 10, round: 30 };
+export const DEFAULT_LIMITS: Required<SagaLimits> = {
+  waitForParties: 3_600,
+  prepare: 10,
+  round: 30,
+};
 
 export const withDefaults = (limits: SagaLimits | undefined): Required<SagaLimits> => ({
   ...DEFAULT_LIMITS,

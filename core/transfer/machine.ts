@@ -24,7 +24,11 @@ export const TRANSFER_MACHINE: TransitionTable<TransferPhase, TransferCommand> =
   initial: 'Initiated',
   final: ['Completed', 'Failed'],
   transitions: {
-    Initiated: { awaitApprovals: 'AwaitingApprovals', prepare: 'Preparing', compensate: 'Compensating' },
+    Initiated: {
+      awaitApprovals: 'AwaitingApprovals',
+      prepare: 'Preparing',
+      compensate: 'Compensating',
+    },
     // Back to waiting: approvals may expire while too few parties are up.
     AwaitingApprovals: { prepare: 'Preparing', compensate: 'Compensating' },
     Preparing: {
@@ -35,9 +39,24 @@ export const TRANSFER_MACHINE: TransitionTable<TransferPhase, TransferCommand> =
       compensate: 'Compensating',
     },
     // Back to preparing: a new attempt with another signer set.
-    Signing: { prepare: 'Preparing', broadcast: 'Broadcasting', void: 'Voiding', compensate: 'Compensating' },
-    Broadcasting: { confirm: 'Confirming', void: 'Voiding', complete: 'Completed', compensate: 'Compensating' },
-    Confirming: { broadcast: 'Broadcasting', void: 'Voiding', complete: 'Completed', compensate: 'Compensating' },
+    Signing: {
+      prepare: 'Preparing',
+      broadcast: 'Broadcasting',
+      void: 'Voiding',
+      compensate: 'Compensating',
+    },
+    Broadcasting: {
+      confirm: 'Confirming',
+      void: 'Voiding',
+      complete: 'Completed',
+      compensate: 'Compensating',
+    },
+    Confirming: {
+      broadcast: 'Broadcasting',
+      void: 'Voiding',
+      complete: 'Completed',
+      compensate: 'Compensating',
+    },
     // Completed: the payment was on chain before its void could be.
     Voiding: { complete: 'Completed', compensate: 'Compensating' },
     Compensating: { fail: 'Failed' },
@@ -146,7 +165,11 @@ const onward = (phase: TransferPhase, to: TransferPhase): TransferPhase | undefi
   RANK[to] > RANK[phase] ? to : undefined;
 
 /** The next phase for a command, or `StateConflict` / `PivotPassed` saying why not. */
-export function advance(phase: TransferPhase, command: TransferCommand, facts: PhaseFacts): TransferPhase {
+export function advance(
+  phase: TransferPhase,
+  command: TransferCommand,
+  facts: PhaseFacts,
+): TransferPhase {
   const to = next(TRANSFER_MACHINE, phase, command);
   const guard = PHASE_GUARDS[command];
   if (guard !== undefined && !guard.holds(facts))
@@ -171,6 +194,7 @@ export function reportedPhase(
   const command = COMMAND_FOR[to];
   if (command === undefined) return undefined;
   const backwards = RANK[to] < RANK[phase];
-  const possible = canApply(TRANSFER_MACHINE, phase, command) && (PHASE_GUARDS[command]?.holds(facts) ?? true);
+  const possible =
+    canApply(TRANSFER_MACHINE, phase, command) && (PHASE_GUARDS[command]?.holds(facts) ?? true);
   return backwards && !possible ? undefined : advance(phase, command, facts);
 }

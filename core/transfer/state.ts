@@ -4,7 +4,11 @@ import type { DomainEvent, EventData } from '../../schema/contracts/events.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { SigningPurpose } from '../../schema/contracts/party.ts';
 import { type FailureInfo, TransferPhase } from '../../schema/contracts/saga.ts';
-import type { BroadcastOutcome, SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+import type {
+  BroadcastOutcome,
+  SignedTransaction,
+  UnsignedTransaction,
+} from '../../schema/contracts/transaction.ts';
 import type { Fold } from '../ports/ledger.ts';
 import { advanceSignature, type SignatureState } from './life-cycle.ts';
 import type { PhaseFacts } from './machine.ts';
@@ -20,7 +24,11 @@ export type Finality = Pick<
   'id' | 'outcome' | 'confirmations' | 'by'
 >;
 type PerPurpose<T> = { readonly [P in Purpose]: T };
-export type UndoRecord = { readonly step: string; readonly outcome: string; readonly party: string | null };
+export type UndoRecord = {
+  readonly step: string;
+  readonly outcome: string;
+  readonly party: string | null;
+};
 
 export type Transfer = {
   readonly requestId: string;
@@ -44,7 +52,11 @@ export type Transfer = {
   readonly undos: readonly UndoRecord[];
   readonly end:
     | { readonly kind: 'completed'; readonly transactionId: string; readonly confirmations: number }
-    | { readonly kind: 'failed'; readonly failure: FailureInfo; readonly voidTransactionId: string | null }
+    | {
+        readonly kind: 'failed';
+        readonly failure: FailureInfo;
+        readonly voidTransactionId: string | null;
+      }
     | null;
 };
 
@@ -77,7 +89,9 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
   switch (event.type) {
     case 'keysaga.transfer.decision-recorded.v1': {
       const { signed } = event.data;
-      const others = state.decisions.filter((d) => d.approval.approver !== signed.approval.approver);
+      const others = state.decisions.filter(
+        (d) => d.approval.approver !== signed.approval.approver,
+      );
       return { ...state, decisions: [...others, signed] };
     }
     case 'keysaga.transfer.transaction-built.v1': {
@@ -86,12 +100,18 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
     }
     case 'keysaga.transfer.pivot-passed.v1': {
       const { purpose, attempt } = event.data;
-      return { ...state, pivots: { ...state.pivots, [purpose]: [...state.pivots[purpose], attempt] } };
+      return {
+        ...state,
+        pivots: { ...state.pivots, [purpose]: [...state.pivots[purpose], attempt] },
+      };
     }
     case 'keysaga.transfer.transaction-signed.v1':
       return { ...state, signed: { ...state.signed, [event.data.purpose]: event.data.signed } };
     case 'keysaga.transfer.broadcast.v1':
-      return { ...state, broadcast: { ...state.broadcast, [event.data.purpose]: event.data.outcome.status } };
+      return {
+        ...state,
+        broadcast: { ...state.broadcast, [event.data.purpose]: event.data.outcome.status },
+      };
     case 'keysaga.transfer.confirmed.v1':
       return {
         ...state,
@@ -114,7 +134,11 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
     }
     case 'keysaga.transfer.completed.v1': {
       const { transactionId, confirmations } = event.data;
-      return { ...state, phase: 'Completed', end: { kind: 'completed', transactionId, confirmations } };
+      return {
+        ...state,
+        phase: 'Completed',
+        end: { kind: 'completed', transactionId, confirmations },
+      };
     }
     case 'keysaga.transfer.failed.v1': {
       const { failure, voidTransactionId = null } = event.data;
@@ -130,7 +154,8 @@ export const transferFold: Fold<TransferState> = {
   schemaVersion: 1,
   initial: null,
   apply: (state, event) => {
-    const base = event.type === 'keysaga.transfer.initiated.v1' ? (state ?? initiated(event.data)) : state;
+    const base =
+      event.type === 'keysaga.transfer.initiated.v1' ? (state ?? initiated(event.data)) : state;
     if (base === null) return null;
     return { ...changed(base, event), signature: advanceSignature(base.signature, event) };
   },
@@ -160,7 +185,12 @@ export function lineOver(state: Transfer): boolean {
 /** It is certain that nothing was paid. False for a conflict with a transaction that nobody here stored. */
 export function surelyUnpaid(state: Transfer): boolean {
   const { payment, void: voided } = state.finality;
-  return !pivotPassed(state) || payment?.outcome === 'failed' || voided?.outcome === 'included' || voided?.outcome === 'failed';
+  return (
+    !pivotPassed(state) ||
+    payment?.outcome === 'failed' ||
+    voided?.outcome === 'included' ||
+    voided?.outcome === 'failed'
+  );
 }
 
 export const phaseFacts = (state: Transfer): PhaseFacts => ({

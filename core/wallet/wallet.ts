@@ -17,8 +17,17 @@ import type { Fold } from '../ports/ledger.ts';
 
 export const DAY_MS = 86_400_000;
 
-type Reserved = { readonly asset: string; readonly amount: string; readonly feeCap: string; readonly at: string };
-type Ended = Reserved & { readonly requestId: string; readonly how: 'spent' | 'released'; readonly endedAt: string };
+type Reserved = {
+  readonly asset: string;
+  readonly amount: string;
+  readonly feeCap: string;
+  readonly at: string;
+};
+type Ended = Reserved & {
+  readonly requestId: string;
+  readonly how: 'spent' | 'released';
+  readonly endedAt: string;
+};
 
 export type WalletState = {
   readonly key: KeyDescriptor | null;
@@ -97,13 +106,17 @@ export function countedToday(state: WalletState, asset: string, now: string): bi
 /** The active wallet's key, or `WalletUnknown` / `WalletNotActive`. */
 export function activeKey(state: WalletState, walletId: string): KeyDescriptor {
   if (state.key === null)
-    throw new KeysagaError('WalletNotActive', `Wallet ${walletId} is not active.`, { field: 'walletId', walletId });
+    throw new KeysagaError('WalletNotActive', `Wallet ${walletId} is not active.`, {
+      field: 'walletId',
+      walletId,
+    });
   return state.key;
 }
 
 /** Once; again with the same key is nothing, with another a `StateConflict`. */
 export function activate(state: WalletState, key: KeyDescriptor): DomainEvent[] {
-  if (state.key === null) return [{ type: 'keysaga.wallet.activated.v1', data: { walletId: key.walletId, key } }];
+  if (state.key === null)
+    return [{ type: 'keysaga.wallet.activated.v1', data: { walletId: key.walletId, key } }];
   if (canonicalJson(state.key) === canonicalJson(key)) return [];
   throw new KeysagaError('StateConflict', `Wallet ${key.walletId} is active with another key.`, {
     field: 'key',
@@ -127,18 +140,34 @@ export type ReserveCommand = {
  * `PolicyViolation` (`asset`, `destination`, `anchor`), `LimitExceeded` (`amount`), `InsufficientFunds` (`amount`,
  * `feeCap`). Nothing when this request's reservation is open.
  */
-export function reserve(state: WalletState, { intent, policy, now, balance }: ReserveCommand): DomainEvent[] {
+export function reserve(
+  state: WalletState,
+  { intent, policy, now, balance }: ReserveCommand,
+): DomainEvent[] {
   const key = activeKey(state, intent.walletId);
   const { requestId, asset, amount, feeCap } = intent;
   if (key.network !== intent.chain)
-    throw new KeysagaError('ChainMismatch', `Wallet ${intent.walletId} belongs to ${key.network}.`, {
-      field: 'chain',
-      network: key.network,
-    });
+    throw new KeysagaError(
+      'ChainMismatch',
+      `Wallet ${intent.walletId} belongs to ${key.network}.`,
+      {
+        field: 'chain',
+        network: key.network,
+      },
+    );
   const before = state.open[requestId];
-  if (before !== undefined && before.asset === asset && before.amount === amount && before.feeCap === feeCap) return [];
+  if (
+    before !== undefined &&
+    before.asset === asset &&
+    before.amount === amount &&
+    before.feeCap === feeCap
+  )
+    return [];
   if (before !== undefined || state.ended.some((e) => e.requestId === requestId))
-    throw new KeysagaError('RequestConflict', `Request ${requestId} had its reservation.`, { field: 'requestId', requestId });
+    throw new KeysagaError('RequestConflict', `Request ${requestId} had its reservation.`, {
+      field: 'requestId',
+      requestId,
+    });
   checkPolicyRules(intent, policy);
   checkLimits(state, intent, policy, now, key);
   checkBalance(state, intent, balance);
@@ -160,23 +189,41 @@ function checkPolicyRules(intent: TransferIntent, policy: Policy): void {
       rule: 'allowList',
     });
   const { anchorFrom } = limitFor(policy, intent.chain, intent.asset);
-  if (anchorFrom !== undefined && BigInt(intent.amount) >= BigInt(anchorFrom) && intent.anchor === undefined)
-    throw new KeysagaError('PolicyViolation', `An amount of ${anchorFrom} or more must name an anchor.`, {
-      field: 'anchor',
-      rule: 'anchorFrom',
-    });
+  if (
+    anchorFrom !== undefined &&
+    BigInt(intent.amount) >= BigInt(anchorFrom) &&
+    intent.anchor === undefined
+  )
+    throw new KeysagaError(
+      'PolicyViolation',
+      `An amount of ${anchorFrom} or more must name an anchor.`,
+      {
+        field: 'anchor',
+        rule: 'anchorFrom',
+      },
+    );
 }
 
 /** Mirrors what each party enforces by itself, so that a hopeless transfer fails before anyone is asked. */
-function checkLimits(state: WalletState, intent: TransferIntent, policy: Policy, now: string, key: KeyDescriptor): void {
+function checkLimits(
+  state: WalletState,
+  intent: TransferIntent,
+  policy: Policy,
+  now: string,
+  key: KeyDescriptor,
+): void {
   const limit = limitFor(policy, intent.chain, intent.asset);
   const amount = BigInt(intent.amount);
   const exceeded = (rule: string, most: bigint): never => {
-    throw new KeysagaError('LimitExceeded', `${intent.amount} exceeds the policy's ${rule} limit; ${most} is left.`, {
-      field: 'amount',
-      rule,
-      left: String(most),
-    });
+    throw new KeysagaError(
+      'LimitExceeded',
+      `${intent.amount} exceeds the policy's ${rule} limit; ${most} is left.`,
+      {
+        field: 'amount',
+        rule,
+        left: String(most),
+      },
+    );
   };
   if (amount > BigInt(limit.perTransfer)) exceeded('perTransfer', BigInt(limit.perTransfer));
   const daily = effectiveDailyLimit(policy, limit, key.threshold, key.parties.length);
@@ -186,29 +233,43 @@ function checkLimits(state: WalletState, intent: TransferIntent, policy: Policy,
 
 function checkBalance(state: WalletState, intent: TransferIntent, balance: ObservedBalance): void {
   const short = (field: string, asset: string, missing: bigint): never => {
-    throw new KeysagaError('InsufficientFunds', `${missing} of ${asset} is missing beside what is reserved.`, {
-      field,
-      asset,
-      missing: String(missing),
-    });
+    throw new KeysagaError(
+      'InsufficientFunds',
+      `${missing} of ${asset} is missing beside what is reserved.`,
+      {
+        field,
+        asset,
+        missing: String(missing),
+      },
+    );
   };
   const amount = BigInt(intent.amount);
   const fee = BigInt(intent.feeCap);
   const nativeNeed = fee + (intent.asset === 'native' ? amount : 0n);
   const nativeFree = balance.native - reservedOf(state, 'native');
-  if (nativeFree < nativeNeed) short(intent.asset === 'native' ? 'amount' : 'feeCap', 'native', nativeNeed - nativeFree);
+  if (nativeFree < nativeNeed)
+    short(intent.asset === 'native' ? 'amount' : 'feeCap', 'native', nativeNeed - nativeFree);
   if (intent.asset === 'native') return;
   const free = balance.asset - reservedOf(state, intent.asset);
   if (free < amount) short('amount', intent.asset, amount - free);
 }
 
 /** Gives the reservation back; nothing when none is open. */
-export function release(state: WalletState, walletId: string, requestId: string, reason: string): DomainEvent[] {
+export function release(
+  state: WalletState,
+  walletId: string,
+  requestId: string,
+  reason: string,
+): DomainEvent[] {
   if (state.open[requestId] === undefined) return [];
   return [
     {
       type: 'keysaga.wallet.funds-released.v1',
-      data: { walletId: activeKey(state, walletId).walletId, requestId: RequestId.parse(requestId), reason },
+      data: {
+        walletId: activeKey(state, walletId).walletId,
+        requestId: RequestId.parse(requestId),
+        reason,
+      },
     },
   ];
 }
@@ -221,7 +282,9 @@ export function spend(
 ): DomainEvent[] {
   if (state.open[requestId] === undefined) {
     if (state.ended.find((e) => e.requestId === requestId)?.how === 'released')
-      throw new KeysagaError('StateConflict', `The reservation of ${requestId} was given back.`, { requestId });
+      throw new KeysagaError('StateConflict', `The reservation of ${requestId} was given back.`, {
+        requestId,
+      });
     return [];
   }
   return [
@@ -236,4 +299,3 @@ export function spend(
     },
   ];
 }
-

@@ -29,7 +29,8 @@ import type { SignedTransaction } from '../contracts/transaction.ts';
 const isoTime = customType<{ data: string; driverData: string }>({
   dataType: () => 'timestamp (3) with time zone',
   toDriver: (iso) => iso,
-  fromDriver: (value) => new Date(value.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00')).toISOString(),
+  fromDriver: (value) =>
+    new Date(value.replace(' ', 'T').replace(/([+-]\d\d)$/, '$1:00')).toISOString(),
 });
 /** Amounts up to 2^256 in the smallest unit. */
 const amount = (name: string) => numeric(name, { precision: 78, scale: 0 });

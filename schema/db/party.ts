@@ -1,6 +1,7 @@
 /**
  * One party's database. It holds sealed bytes, hashes, signed documents and public data; the keys that open the
- * sealed bytes live in the party's key store, outside PostgreSQL. Times are the party's own clock.
+ * sealed bytes live in the party's key store, outside PostgreSQL. Times are the party's own clock. What is answered again
+ * is `json`, which keeps its bytes; `jsonb` would sort the fields.
  */
 import { sql } from 'drizzle-orm';
 import {
@@ -10,6 +11,7 @@ import {
   customType,
   index,
   integer,
+  json,
   jsonb,
   pgTable,
   primaryKey,
@@ -50,7 +52,7 @@ export const shares = pgTable(
     attempt: uuid('attempt').notNull(),
     /** certified → active → (revoked); destroyed. */
     state: text('state').$type<'certified' | 'active' | 'revoked' | 'destroyed'>().notNull(),
-    descriptor: jsonb('descriptor').$type<KeyDescriptor>().notNull(),
+    descriptor: json('descriptor').$type<KeyDescriptor>().notNull(),
     index: integer('index').notNull(),
     /** Null once destroyed. */
     sealed: bytea('sealed'),
@@ -73,8 +75,8 @@ export const ceremonyWords = pgTable(
     keyId: text('key_id').notNull(),
     attempt: uuid('attempt').notNull(),
     kind: text('kind').$type<'certificate' | 'never'>().notNull(),
-    certificate: jsonb('certificate').$type<SignedCertificate>(),
-    never: jsonb('never').$type<SignedNever>(),
+    certificate: json('certificate').$type<SignedCertificate>(),
+    never: json('never').$type<SignedNever>(),
     at: at('at').notNull(),
   },
   (t) => [primaryKey({ columns: [t.keyId, t.attempt] })],
@@ -99,14 +101,14 @@ export const sessions = pgTable(
     epoch: integer('epoch').notNull(),
     requestId: text('request_id').notNull(),
     requestHash: text('request_hash').notNull(),
-    request: jsonb('request').$type<PrepareRequest>().notNull(),
-    answer: jsonb('answer').$type<SignedPrepareAnswer>().notNull(),
+    request: json('request').$type<PrepareRequest>().notNull(),
+    answer: json('answer').$type<SignedPrepareAnswer>().notNull(),
     policyId: text('policy_id').notNull(),
     policyHash: text('policy_hash').notNull(),
     state: text('state').$type<SessionState>().notNull(),
     /** Set by round 1, computed from the signers' answers. */
     sessionId: text('session_id'),
-    prepared: jsonb('prepared').$type<SignedPrepareAnswer[]>(),
+    prepared: json('prepared').$type<SignedPrepareAnswer[]>(),
     /** The key's full ordered party list. */
     members: jsonb('members').$type<readonly string[]>().notNull(),
     machineVersion: text('machine_version').notNull(),
@@ -142,12 +144,12 @@ export const rounds = pgTable(
     attempt: uuid('attempt').notNull(),
     round: integer('round').notNull(),
     inboxHash: text('inbox_hash').notNull(),
-    inbox: jsonb('inbox').$type<Envelope[]>().notNull(),
+    inbox: json('inbox').$type<Envelope[]>().notNull(),
     /** Hash of the machine's plaintext outbox: a replay must reproduce it. Null until answered. */
     outboxHash: text('outbox_hash'),
     /** Sealed and signed once; repeats answer with these very envelopes. */
-    outbox: jsonb('outbox').$type<Envelope[]>(),
-    keygen: jsonb('keygen').$type<KeygenResult>(),
+    outbox: json('outbox').$type<Envelope[]>(),
+    keygen: json('keygen').$type<KeygenResult>(),
     committedAt: at('committed_at').notNull(),
     answeredAt: at('answered_at'),
   },
@@ -211,7 +213,7 @@ export const policies = pgTable(
     policyId: text('policy_id').notNull(),
     version: integer('version').notNull(),
     hash: text('hash').notNull(),
-    document: jsonb('document').$type<SignedPolicy>().notNull(),
+    document: json('document').$type<SignedPolicy>().notNull(),
     receivedAt: at('received_at').notNull(),
   },
   (t) => [primaryKey({ columns: [t.policyId, t.version] })],
@@ -223,7 +225,7 @@ export const rejections = pgTable(
   {
     intentDigest: text('intent_digest').notNull(),
     approver: text('approver').notNull(),
-    signed: jsonb('signed').$type<SignedApproval>().notNull(),
+    signed: json('signed').$type<SignedApproval>().notNull(),
     receivedAt: at('received_at').notNull(),
   },
   (t) => [primaryKey({ columns: [t.intentDigest, t.approver] })],
@@ -255,7 +257,7 @@ export const releases = pgTable(
 /** The newest head seen of each peer, under that peer's signature. */
 export const witnessedHeads = pgTable('witnessed_heads', {
   party: text('party').primaryKey(),
-  signed: jsonb('signed').$type<SignedHead>().notNull(),
+  signed: json('signed').$type<SignedHead>().notNull(),
   seenAt: at('seen_at').notNull(),
 });
 

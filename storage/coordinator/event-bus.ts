@@ -10,7 +10,11 @@ import { createFollower, type Follower, type FollowerOptions } from './follow.ts
  * handlers that had seen them are not called a second time in this process.
  */
 export function createInProcessBus(): EventBus {
-  type Subscription = { readonly name: string; readonly handler: (event: StoredEvent) => Promise<void>; seen: number };
+  type Subscription = {
+    readonly name: string;
+    readonly handler: (event: StoredEvent) => Promise<void>;
+    seen: number;
+  };
   const subscriptions = new Set<Subscription>();
   return {
     publish: async (events) => {

@@ -57,7 +57,10 @@ function checked(event: DomainEvent, index: number): DomainEvent {
   throw new KeysagaError(
     'InvalidInput',
     `Event ${event.type} does not fit its schema: ${issue?.path.join('.') ?? 'type'}: ${issue?.message ?? 'unknown type'}`,
-    { field: ['events', index, 'data', ...(issue?.path ?? [])].map(String).join('.'), type: event.type },
+    {
+      field: ['events', index, 'data', ...(issue?.path ?? [])].map(String).join('.'),
+      type: event.type,
+    },
   );
 }
 
@@ -77,7 +80,10 @@ export type EventLogOptions = {
 };
 
 export function createEventLog({ executor, clock, onAppend }: EventLogOptions): EventLog {
-  const read = async (stream: string, options: { after?: number; at?: string } = {}): Promise<StoredEvent[]> => {
+  const read = async (
+    stream: string,
+    options: { after?: number; at?: string } = {},
+  ): Promise<StoredEvent[]> => {
     const until = options.at === undefined ? sql`` : sql` and e.at <= ${options.at}`;
     const rows = await executor.execute<EventRow>(
       sql`select ${EVENT_COLUMNS} from events e
@@ -122,7 +128,13 @@ export function createEventLog({ executor, clock, onAppend }: EventLogOptions): 
     onAppend?.();
     return body.map((event, i) => {
       const row = rows[i] as (typeof rows)[number];
-      return { ...event, stream, version: row.version, position: Number(row.position), at: row.at } as StoredEvent;
+      return {
+        ...event,
+        stream,
+        version: row.version,
+        position: Number(row.position),
+        at: row.at,
+      } as StoredEvent;
     });
   };
 

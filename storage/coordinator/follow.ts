@@ -55,7 +55,9 @@ export const lockCheckpoint = async (
   name: string,
   options: { wait: boolean },
 ): Promise<number | undefined> => {
-  await tx.execute(sql`insert into checkpoints (name, position) values (${name}, 0) on conflict (name) do nothing`);
+  await tx.execute(
+    sql`insert into checkpoints (name, position) values (${name}, 0) on conflict (name) do nothing`,
+  );
   const how: SQL = options.wait ? sql`for update` : sql`for update skip locked`;
   const [row] = await tx.execute<{ position: string }>(
     sql`select position from checkpoints where name = ${name} ${how}`,
@@ -63,7 +65,11 @@ export const lockCheckpoint = async (
   return row === undefined ? undefined : Number(row.position);
 };
 
-export const moveCheckpoint = async (tx: Pick<Database, 'execute'>, name: string, position: number): Promise<void> => {
+export const moveCheckpoint = async (
+  tx: Pick<Database, 'execute'>,
+  name: string,
+  position: number,
+): Promise<void> => {
   await tx.execute(sql`update checkpoints set position = ${position} where name = ${name}`);
 };
 
@@ -84,7 +90,8 @@ export function createFollower(database: CoordinatorDatabase, options: FollowerO
     let expected = after + 1;
     for (const row of rows) {
       const position = Number(row.position);
-      if (position !== expected && position > decidedBelow) return { take, blockedBy: Number(rows.at(-1)?.position) };
+      if (position !== expected && position > decidedBelow)
+        return { take, blockedBy: Number(rows.at(-1)?.position) };
       take.push(row);
       expected = position + 1;
     }
@@ -110,7 +117,9 @@ export function createFollower(database: CoordinatorDatabase, options: FollowerO
     });
     if (blockedBy !== undefined && pending === undefined) {
       // Drawn after the gap was seen, in a transaction of its own: see above.
-      const [row] = await database.db.execute<{ xid: string }>(sql`select pg_current_xact_id()::text as xid`);
+      const [row] = await database.db.execute<{ xid: string }>(
+        sql`select pg_current_xact_id()::text as xid`,
+      );
       if (row !== undefined) pending = { below: blockedBy, xid: BigInt(row.xid) };
     }
     return result;

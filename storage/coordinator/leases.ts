@@ -46,7 +46,11 @@ export function createLeases(executor: Executor, clock: Clock): Leases {
       return own.length > 0;
     },
 
-    setState: async (owner: string, state: LeaseState, resources?: readonly string[]): Promise<void> => {
+    setState: async (
+      owner: string,
+      state: LeaseState,
+      resources?: readonly string[],
+    ): Promise<void> => {
       if (resources?.length === 0) return;
       const only =
         resources === undefined

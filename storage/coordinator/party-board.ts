@@ -10,7 +10,11 @@ export const FAILURE_MEMORY_MS = 300_000;
 /** A success is written at most this often, so that a thousand transfers do not queue for three rows. */
 const OK_RESOLUTION_MS = 1_000;
 
-type Stats = { readonly party: string; readonly consecutive: number; readonly lastOk: string | number | null };
+type Stats = {
+  readonly party: string;
+  readonly consecutive: number;
+  readonly lastOk: string | number | null;
+};
 
 /** FNV-1a; spreads equal parties over transfers, needs no secrecy. */
 function spread(text: string): number {
@@ -35,14 +39,18 @@ export function createPartyBoard(executor: Executor, clock: Clock): PartyBoard {
       const now = new Date(nowMs).toISOString();
       const known = await stats([...new Set(reports.map((r) => r.party))]);
       // Sorted, so that two transactions that report on the same parties lock their rows in one order.
-      const sorted = [...reports].sort((a, b) => (a.party < b.party ? -1 : a.party > b.party ? 1 : 0));
+      const sorted = [...reports].sort((a, b) =>
+        a.party < b.party ? -1 : a.party > b.party ? 1 : 0,
+      );
       const written = new Set<string>();
       for (const { party, ok, step, code, milliseconds } of sorted) {
         const elapsed = milliseconds === undefined ? null : Math.round(milliseconds);
         if (ok) {
           const before = known.get(party);
           const fresh =
-            before?.consecutive === 0 && before.lastOk !== null && nowMs - Number(before.lastOk) < OK_RESOLUTION_MS;
+            before?.consecutive === 0 &&
+            before.lastOk !== null &&
+            nowMs - Number(before.lastOk) < OK_RESOLUTION_MS;
           if (fresh || written.has(party)) continue;
           await executor.execute(sql`
             insert into party_stats (party, failures, consecutive_failures, last_ok_at, last_milliseconds)
@@ -75,7 +83,8 @@ export function createPartyBoard(executor: Executor, clock: Clock): PartyBoard {
               where party in (${list(names)}) and at > ${since} group by party`);
       const recent = new Map(rows.map((row) => [row.party, row.recent]));
       // A run of failures weighs only while the last of them is recent: a party that came back gets its turn again.
-      const run = (party: string) => ((recent.get(party) ?? 0) > 0 ? (known.get(party)?.consecutive ?? 0) : 0);
+      const run = (party: string) =>
+        (recent.get(party) ?? 0) > 0 ? (known.get(party)?.consecutive ?? 0) : 0;
       return [...names].sort(
         (a, b) =>
           run(a) - run(b) ||

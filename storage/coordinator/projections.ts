@@ -9,7 +9,10 @@ import { approvals, parties, policies, transfers, wallets } from '../../schema/d
 import type { FollowTransaction } from './follow.ts';
 
 type Of<T extends StoredEvent['type']> = StoredEvent & { readonly type: T };
-type Apply<T extends StoredEvent['type']> = (tx: FollowTransaction, event: Of<T>) => Promise<unknown>;
+type Apply<T extends StoredEvent['type']> = (
+  tx: FollowTransaction,
+  event: Of<T>,
+) => Promise<unknown>;
 
 /** Tables that `rebuild` empties. */
 export const PROJECTED = [wallets, transfers, approvals, parties, policies] as const;
@@ -17,7 +20,13 @@ export const PROJECTED = [wallets, transfers, approvals, parties, policies] as c
 const transfer = (id: string) => eq(transfers.requestId, id);
 const wallet = (id: string) => eq(wallets.walletId, id);
 
-type PartyChange = { wallets?: number; activations?: number; signatures?: number; owed?: number; signedAt?: string };
+type PartyChange = {
+  wallets?: number;
+  activations?: number;
+  signatures?: number;
+  owed?: number;
+  signedAt?: string;
+};
 const countParty = (tx: FollowTransaction, party: string, change: PartyChange) =>
   tx
     .insert(parties)
@@ -94,11 +103,17 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
       .update(transfers)
       .set(
         data.purpose === 'payment'
-          ? { payment: data.signed, transactionId: data.signed.id, signers: data.signers, updatedAt: at }
+          ? {
+              payment: data.signed,
+              transactionId: data.signed.id,
+              signers: data.signers,
+              updatedAt: at,
+            }
           : { void: data.signed, updatedAt: at },
       )
       .where(transfer(data.requestId));
-    for (const party of [...data.signers].sort()) await countParty(tx, party, { signatures: 1, signedAt: at });
+    for (const party of [...data.signers].sort())
+      await countParty(tx, party, { signatures: 1, signedAt: at });
   },
   'keysaga.transfer.broadcast.v1': (tx, { data, at }) =>
     tx.update(transfers).set({ updatedAt: at }).where(transfer(data.requestId)),
@@ -148,9 +163,15 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
   'keysaga.wallet.funds-reserved.v1': (tx, { data, at }) =>
     tx.update(wallets).set({ updatedAt: at }).where(wallet(data.walletId)),
   'keysaga.wallet.funds-released.v1': (tx, { data, at }) =>
-    tx.update(transfers).set({ reservation: 'released', updatedAt: at }).where(transfer(data.requestId)),
+    tx
+      .update(transfers)
+      .set({ reservation: 'released', updatedAt: at })
+      .where(transfer(data.requestId)),
   'keysaga.wallet.funds-spent.v1': (tx, { data, at }) =>
-    tx.update(transfers).set({ reservation: 'spent', updatedAt: at }).where(transfer(data.requestId)),
+    tx
+      .update(transfers)
+      .set({ reservation: 'spent', updatedAt: at })
+      .where(transfer(data.requestId)),
   'keysaga.key.requested.v1': (tx, { data, at }) => {
     const { request } = data;
     return tx
@@ -192,7 +213,10 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
   'keysaga.key.party-activated.v1': async (tx, { data, at }) => {
     await tx
       .update(wallets)
-      .set({ activated: sql`${wallets.activated} || to_jsonb(array[${data.party}::text])`, updatedAt: at })
+      .set({
+        activated: sql`${wallets.activated} || to_jsonb(array[${data.party}::text])`,
+        updatedAt: at,
+      })
       .where(wallet(data.keyId));
     await countParty(tx, data.party, { activations: 1 });
   },

@@ -3,7 +3,12 @@ import { sql } from 'drizzle-orm';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
-import { type CoordinatorDatabase, isConnectionLoss, isRetryableState, sqlState } from './database.ts';
+import {
+  type CoordinatorDatabase,
+  isConnectionLoss,
+  isRetryableState,
+  sqlState,
+} from './database.ts';
 import { createEventLog, type Executor } from './event-log.ts';
 import { createLeases } from './leases.ts';
 import { createPartyBoard } from './party-board.ts';
@@ -46,7 +51,11 @@ async function claim(executor: Executor, now: string, kind: string, id: string, 
     sql`select body_hash as "bodyHash" from claims where kind = ${kind} and id = ${id}`,
   );
   if (row?.bodyHash !== bodyHash)
-    throw new KeysagaError('RequestConflict', `${kind} ${id} was used with another body.`, { field: 'requestId', kind, id });
+    throw new KeysagaError('RequestConflict', `${kind} ${id} was used with another body.`, {
+      field: 'requestId',
+      kind,
+      id,
+    });
   return { fresh: false };
 }
 
@@ -82,7 +91,8 @@ export function createUnitOfWork(database: CoordinatorDatabase, clock: Clock): U
         events: createEventLog({ executor, clock, onAppend }),
         leases: createLeases(executor, clock),
         parties: createPartyBoard(executor, clock),
-        claim: (kind, id, hash) => claim(executor, new Date(clock.now()).toISOString(), kind, id, hash),
+        claim: (kind, id, hash) =>
+          claim(executor, new Date(clock.now()).toISOString(), kind, id, hash),
         lock: async (name) => {
           await executor.execute(sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`);
         },
@@ -98,7 +108,8 @@ export function createUnitOfWork(database: CoordinatorDatabase, clock: Clock): U
         try {
           return await once(work);
         } catch (error) {
-          if (attempt < TRIES && !isKeysagaError(error) && isRetryableState(sqlState(error))) continue;
+          if (attempt < TRIES && !isKeysagaError(error) && isRetryableState(sqlState(error)))
+            continue;
           throw translated(error);
         }
       }

@@ -3,9 +3,9 @@
  * asks a party or a chain, so any number of readers may run beside the commands, on a replica too.
  */
 import { and, asc, desc, eq, inArray, lt, type SQL, sql } from 'drizzle-orm';
-import { approvals, parties, partyStats, transfers, wallets } from '../../schema/db/coordinator.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferPhase } from '../../schema/contracts/saga.ts';
+import { approvals, parties, partyStats, transfers, wallets } from '../../schema/db/coordinator.ts';
 import type { CoordinatorDatabase } from '../coordinator/database.ts';
 
 export type WalletView = typeof wallets.$inferSelect & {
@@ -14,7 +14,9 @@ export type WalletView = typeof wallets.$inferSelect & {
   readonly openTransfers: number;
 };
 export type ApprovalView = typeof approvals.$inferSelect;
-export type TransferView = typeof transfers.$inferSelect & { readonly approvals: readonly ApprovalView[] };
+export type TransferView = typeof transfers.$inferSelect & {
+  readonly approvals: readonly ApprovalView[];
+};
 export type PartyView = typeof parties.$inferSelect & {
   readonly failures: number;
   readonly consecutiveFailures: number;
@@ -70,7 +72,9 @@ export function createCoordinatorReads({ db }: Pick<CoordinatorDatabase, 'db'>):
     }));
   };
 
-  const withApprovals = async (rows: (typeof transfers.$inferSelect)[]): Promise<TransferView[]> => {
+  const withApprovals = async (
+    rows: (typeof transfers.$inferSelect)[],
+  ): Promise<TransferView[]> => {
     if (rows.length === 0) return [];
     const ids = rows.map((row) => row.requestId);
     const all = await db
@@ -78,7 +82,10 @@ export function createCoordinatorReads({ db }: Pick<CoordinatorDatabase, 'db'>):
       .from(approvals)
       .where(inArray(approvals.requestId, ids))
       .orderBy(asc(approvals.requestId), asc(approvals.approver));
-    return rows.map((row) => ({ ...row, approvals: all.filter((a) => a.requestId === row.requestId) }));
+    return rows.map((row) => ({
+      ...row,
+      approvals: all.filter((a) => a.requestId === row.requestId),
+    }));
   };
 
   return {
@@ -86,8 +93,10 @@ export function createCoordinatorReads({ db }: Pick<CoordinatorDatabase, 'db'>):
     wallet: async (id) => (await walletRows(eq(wallets.walletId, id)))[0],
 
     transfers: async (filter = {}, cursor, limit = 50) => {
-      const invalid = (field: string, message: string) => new KeysagaError('InvalidInput', message, { field });
-      if (!Number.isInteger(limit) || limit < 1 || limit > 200) throw invalid('limit', 'limit is 1 to 200.');
+      const invalid = (field: string, message: string) =>
+        new KeysagaError('InvalidInput', message, { field });
+      if (!Number.isInteger(limit) || limit < 1 || limit > 200)
+        throw invalid('limit', 'limit is 1 to 200.');
       if (cursor !== undefined && !/^[1-9][0-9]{0,15}$/.test(cursor))
         throw invalid('cursor', 'The cursor is not one that this query gave.');
       const rows = await db
@@ -105,7 +114,9 @@ export function createCoordinatorReads({ db }: Pick<CoordinatorDatabase, 'db'>):
         .limit(limit + 1);
       const items = await withApprovals(rows.slice(0, limit));
       const last = items.at(-1);
-      return rows.length > limit && last !== undefined ? { items, next: String(last.position) } : { items };
+      return rows.length > limit && last !== undefined
+        ? { items, next: String(last.position) }
+        : { items };
     },
 
     transfer: async (id) => {

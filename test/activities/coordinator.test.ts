@@ -10,9 +10,9 @@ import { walletFold } from '../../core/wallet/index.ts';
 import type { TransactionStatus } from '../../schema/contracts/transaction.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import {
-  approvers,
   ATTEMPT,
   ATTEMPT_2,
+  approvers,
   ceremony,
   certificatesFor,
   createWorld,
@@ -37,10 +37,18 @@ beforeEach(async () => {
 
 const r1 = 'r1' as never;
 const failure = { code: 'Cancelled', message: 'x', at: '2026-03-01T12:00:00.000Z' };
-const included = (confirmations: number, final = false): TransactionStatus => ({ status: 'included', confirmations, block: 'b', final });
-const state = async (id = 'r1') => (await world.uow.events.load(`transfer-${id}`, transferFold)).state;
+const included = (confirmations: number, final = false): TransactionStatus => ({
+  status: 'included',
+  confirmations,
+  block: 'b',
+  final,
+});
+const state = async (id = 'r1') =>
+  (await world.uow.events.load(`transfer-${id}`, transferFold)).state;
 const wallet = async () => (await world.uow.events.load('wallet-w1', walletFold)).state;
-const eventCount = async () => (await world.database.db.execute<{ n: number }>(sql`select count(*)::int as n from events`))[0]?.n;
+const eventCount = async () =>
+  (await world.database.db.execute<{ n: number }>(sql`select count(*)::int as n from events`))[0]
+    ?.n;
 /** Runs twice; the second answers the same and writes nothing. */
 async function twice<T>(work: () => Promise<T>): Promise<T> {
   const first = await work();
@@ -61,7 +69,11 @@ const attach = (unsigned: never, attempt = ATTEMPT, purpose: 'payment' | 'void' 
     rounds: ceremony(unsigned, `${attempt} ${purpose}`),
   });
 const confirm = (ids: string[], untilConfirmations: number) =>
-  new MockActivityEnvironment().run(world.chain.confirm, { requestId: r1, transactionIds: ids, untilConfirmations });
+  new MockActivityEnvironment().run(world.chain.confirm, {
+    requestId: r1,
+    transactionIds: ids,
+    untilConfirmations,
+  });
 /** Reserved and built. */
 async function begun() {
   await world.wallet();
@@ -79,7 +91,12 @@ describe('a transfer', () => {
     const key = await world.wallet();
     const intent = world.intent('r1');
     const reservation = await twice(() => world.ledger.reserve(world.asked(intent)));
-    expect(reservation).toMatchObject({ key, signRounds: 2, pivotPassed: false, policy: signedPolicy });
+    expect(reservation).toMatchObject({
+      key,
+      signRounds: 2,
+      pivotPassed: false,
+      policy: signedPolicy,
+    });
     expect([...reservation.ranking].sort()).toEqual([...PARTIES]);
     await twice(() => world.ledger.recordPhase({ requestId: r1, phase: 'AwaitingApprovals' }));
     for (const { name, secretKey } of approvers)
@@ -108,19 +125,27 @@ describe('a transfer', () => {
     const tx = await twice(() => attach(built.unsigned as never));
     expect(verifies(tx, built.unsigned)).toBe(true);
     expect(await world.chain.build({ intent })).toMatchObject({ signed: tx });
-    expect(await twice(() => world.chain.broadcast({ requestId: r1, purpose: 'payment' }))).toEqual({ status: 'accepted' });
+    expect(await twice(() => world.chain.broadcast({ requestId: r1, purpose: 'payment' }))).toEqual(
+      { status: 'accepted' },
+    );
     world.node.statuses.set(tx.id, [{ status: 'pending' }, included(1), included(3, true)]);
     expect(await confirm([tx.id], 1)).toMatchObject({ id: tx.id, status: { confirmations: 1 } });
-    await expect(world.ledger.settle({ requestId: r1, transactionId: tx.id, confirmations: 1 })).rejects.toMatchObject({ code: 'StateConflict' });
+    await expect(
+      world.ledger.settle({ requestId: r1, transactionId: tx.id, confirmations: 1 }),
+    ).rejects.toMatchObject({ code: 'StateConflict' });
     expect(await twice(() => confirm([tx.id], 2))).toMatchObject({ status: { final: true } });
-    await twice(() => world.ledger.settle({ requestId: r1, transactionId: tx.id, confirmations: 3 }));
+    await twice(() =>
+      world.ledger.settle({ requestId: r1, transactionId: tx.id, confirmations: 3 }),
+    );
     expect(new Set(world.node.sent)).toEqual(new Set([tx.bytes]));
     expect(await state()).toMatchObject({ phase: 'Completed', signature: 'Confirmed' });
     expect(await world.leases()).toEqual([{ owner: 'r1', state: 'consumed' }]);
     expect(await wallet()).toMatchObject({ open: {}, ended: [{ how: 'spent', amount: '100000' }] });
     // A reset saga of a completed transfer walks to the same end, and a failed report cannot undo it.
     expect(await world.ledger.reserve(world.asked(intent))).toMatchObject({ pivotPassed: true });
-    await expect(world.ledger.fail({ requestId: r1, failure })).rejects.toMatchObject({ code: 'StateConflict' });
+    await expect(world.ledger.fail({ requestId: r1, failure })).rejects.toMatchObject({
+      code: 'StateConflict',
+    });
     await world.ledger.recordPhase({ requestId: r1, phase: 'Compensating' });
     expect(await state()).toMatchObject({ phase: 'Completed' });
   });
@@ -128,19 +153,32 @@ describe('a transfer', () => {
   it('is reserved once by many that ask at once, and never again with another body', async () => {
     await world.wallet();
     const intent = world.intent('r1');
-    const answers = await Promise.all(Array.from({ length: 6 }, () => world.ledger.reserve(world.asked(intent))));
+    const answers = await Promise.all(
+      Array.from({ length: 6 }, () => world.ledger.reserve(world.asked(intent))),
+    );
     expect(new Set(answers.map((a) => JSON.stringify(a))).size).toBe(1);
     expect(Object.keys((await wallet()).open)).toEqual(['r1']);
     const other = world.asked(world.intent('r1', { amount: '1' }));
-    await expect(world.ledger.reserve(other)).rejects.toMatchObject({ code: 'RequestConflict', details: { field: 'intentDigest' } });
-    await expect(world.ledger.reserve({ ...world.asked(intent), workflowId: 'transfer/x' })).rejects.toMatchObject({ code: 'RequestConflict' });
-    await expect(world.chain.build({ intent: other.intent })).rejects.toMatchObject({ code: 'RequestConflict' });
+    await expect(world.ledger.reserve(other)).rejects.toMatchObject({
+      code: 'RequestConflict',
+      details: { field: 'intentDigest' },
+    });
+    await expect(
+      world.ledger.reserve({ ...world.asked(intent), workflowId: 'transfer/x' }),
+    ).rejects.toMatchObject({ code: 'RequestConflict' });
+    await expect(world.chain.build({ intent: other.intent })).rejects.toMatchObject({
+      code: 'RequestConflict',
+    });
   });
 
   it('never reserves more than balance or limit, however many ask at once', async () => {
     await world.wallet();
     world.node.funds = 350_000n;
-    const ask = (i: number) => world.ledger.reserve(world.asked(world.intent(`r${i}`))).then(() => 'ok', (e) => e.code);
+    const ask = (i: number) =>
+      world.ledger.reserve(world.asked(world.intent(`r${i}`))).then(
+        () => 'ok',
+        (e) => e.code,
+      );
     const answers = await Promise.all(Array.from({ length: 8 }, (_, i) => ask(i)));
     expect(answers.filter((a) => a === 'ok')).toHaveLength(3);
     expect(new Set(answers)).toEqual(new Set(['ok', 'InsufficientFunds']));
@@ -159,9 +197,14 @@ describe('a transfer', () => {
     expect((await wallet()).open).toEqual({});
     expect(await state()).toMatchObject({ phase: 'Failed' });
     await expect(pivot()).rejects.toMatchObject({ code: 'PivotRefused' });
-    await expect(world.chain.build({ intent: world.intent('r1') })).rejects.toMatchObject({ code: 'StateConflict' });
+    await expect(world.chain.build({ intent: world.intent('r1') })).rejects.toMatchObject({
+      code: 'StateConflict',
+    });
     await expect(attach(built.unsigned as never)).rejects.toMatchObject({ code: 'StateConflict' });
-    await expect(world.ledger.reserve(world.asked(world.intent('r1')))).rejects.toMatchObject({ code: 'StateConflict', details: { failure: 'Cancelled' } });
+    await expect(world.ledger.reserve(world.asked(world.intent('r1')))).rejects.toMatchObject({
+      code: 'StateConflict',
+      details: { failure: 'Cancelled' },
+    });
     // The next transfer gets the lease.
     await world.ledger.reserve(world.asked(world.intent('r2')));
     await world.chain.build({ intent: world.intent('r2') });
@@ -172,7 +215,9 @@ describe('a transfer', () => {
     await world.wallet();
     await twice(() => world.ledger.release({ requestId: r1, reason: 'timed out' }));
     await twice(() => world.ledger.fail({ requestId: r1, failure }));
-    await expect(world.ledger.reserve(world.asked(world.intent('r1')))).rejects.toMatchObject({ code: 'RequestConflict' });
+    await expect(world.ledger.reserve(world.asked(world.intent('r1')))).rejects.toMatchObject({
+      code: 'RequestConflict',
+    });
     expect((await wallet()).open).toEqual({});
   });
 
@@ -189,13 +234,19 @@ describe('a transfer', () => {
         world.chain.releaseLease({ requestId }),
       ]);
       expect([passed.status, released.status].sort()).toEqual(['fulfilled', 'rejected']);
-      const [row] = (await world.database.db.execute<{ state: string }>(sql`select state from leases where owner = ${requestId}`)) as { state: string }[];
+      const [row] = (await world.database.db.execute<{ state: string }>(
+        sql`select state from leases where owner = ${requestId}`,
+      )) as { state: string }[];
       if (passed.status === 'fulfilled') {
         pivots += 1;
         expect((released as PromiseRejectedResult).reason).toMatchObject({ code: 'PivotPassed' });
         expect(row?.state).toBe('pivoted');
-        await expect(world.ledger.release({ requestId, reason: 'x' })).rejects.toMatchObject({ code: 'PivotPassed' });
-        await expect(world.ledger.fail({ requestId, failure })).rejects.toMatchObject({ code: 'PivotPassed' });
+        await expect(world.ledger.release({ requestId, reason: 'x' })).rejects.toMatchObject({
+          code: 'PivotPassed',
+        });
+        await expect(world.ledger.fail({ requestId, failure })).rejects.toMatchObject({
+          code: 'PivotPassed',
+        });
         break;
       }
       expect((passed as PromiseRejectedResult).reason).toMatchObject({ code: 'PivotRefused' });
@@ -212,7 +263,9 @@ describe('a transfer', () => {
       await world.chain.releaseLease({ requestId: r1 });
       await world.ledger.release({ requestId: r1, reason: 'x' });
     };
-    await expect(world.chain.build({ intent: world.intent('r1') })).rejects.toMatchObject({ code: 'StateConflict' });
+    await expect(world.chain.build({ intent: world.intent('r1') })).rejects.toMatchObject({
+      code: 'StateConflict',
+    });
     expect(await world.leases()).toEqual([{ owner: 'r1', state: 'released' }]);
   });
 
@@ -220,13 +273,20 @@ describe('a transfer', () => {
     await world.wallet();
     await world.ledger.reserve(world.asked(world.intent('r1')));
     world.node.fee = { units: 1000, microLamports: 100_000_000n };
-    await expect(world.chain.build({ intent: world.intent('r1') })).rejects.toMatchObject({ code: 'FeeAboveCap', details: { field: 'feeCap', cap: '9000' } });
+    await expect(world.chain.build({ intent: world.intent('r1') })).rejects.toMatchObject({
+      code: 'FeeAboveCap',
+      details: { field: 'feeCap', cap: '9000' },
+    });
     expect(await world.leases()).toEqual([{ owner: 'r1', state: 'released' }]);
     // A crash between taking and building: the row is held, no event names it.
-    await world.uow.transaction((tx) => tx.leases.tryTake('r1', 'w1', 'n', { resource: 'stray', detail: {} }));
+    await world.uow.transaction((tx) =>
+      tx.leases.tryTake('r1', 'w1', 'n', { resource: 'stray', detail: {} }),
+    );
     world.node.fee = { units: 1000, microLamports: 0n };
     await world.chain.build({ intent: world.intent('r1') });
-    const rows = await world.database.db.execute<{ resource: string; state: string }>(sql`select resource, state from leases order by resource = 'stray'`);
+    const rows = await world.database.db.execute<{ resource: string; state: string }>(
+      sql`select resource, state from leases order by resource = 'stray'`,
+    );
     expect(rows.map((r) => r.state)).toEqual(['held', 'released']);
   });
 });
@@ -234,21 +294,39 @@ describe('a transfer', () => {
 describe('past the pivot', () => {
   it('stores one signature, whichever attempt comes first, and names who sent a bad share', async () => {
     const built = await begun();
-    await expect(attach(built.unsigned as never)).rejects.toMatchObject({ code: 'StateConflict', details: { field: 'attempt' } });
+    await expect(attach(built.unsigned as never)).rejects.toMatchObject({
+      code: 'StateConflict',
+      details: { field: 'attempt' },
+    });
     await pivot();
     await pivot(ATTEMPT_2);
     const rounds = ceremony(built.unsigned, 'bad');
     const last = rounds.at(-1) ?? [];
     const [first, second] = last as [(typeof last)[0], (typeof last)[0]];
-    const input = { requestId: r1, purpose: 'payment' as const, attempt: ATTEMPT, unsigned: built.unsigned, signers: PARTIES.slice(0, 2) };
+    const input = {
+      requestId: r1,
+      purpose: 'payment' as const,
+      attempt: ATTEMPT,
+      unsigned: built.unsigned,
+      signers: PARTIES.slice(0, 2),
+    };
     const swapped = [...rounds.slice(0, -1), [first, resign(second, { body: first.body })]];
-    await expect(world.chain.attach({ ...input, rounds: swapped })).rejects.toMatchObject({ code: 'ProtocolFault', details: { culprit: 'beta' } });
+    await expect(world.chain.attach({ ...input, rounds: swapped })).rejects.toMatchObject({
+      code: 'ProtocolFault',
+      details: { culprit: 'beta' },
+    });
     const forged = [...rounds.slice(0, -1), [first, { ...second, body: first.body }]];
-    await expect(world.chain.attach({ ...input, rounds: forged })).rejects.toMatchObject({ code: 'EnvelopeInvalid', details: { field: 'signature' } });
+    await expect(world.chain.attach({ ...input, rounds: forged })).rejects.toMatchObject({
+      code: 'EnvelopeInvalid',
+      details: { field: 'signature' },
+    });
     await expect(
       world.chain.attach({ ...input, unsigned: { ...built.unsigned, bytes: '00' }, rounds }),
     ).rejects.toMatchObject({ code: 'TransactionMismatch', details: { field: 'unsigned' } });
-    const answers = await Promise.all([attach(built.unsigned as never), attach(built.unsigned as never, ATTEMPT_2)]);
+    const answers = await Promise.all([
+      attach(built.unsigned as never),
+      attach(built.unsigned as never, ATTEMPT_2),
+    ]);
     expect(answers[0]).toEqual(answers[1]);
     expect(verifies(answers[0], built.unsigned)).toBe(true);
   });
@@ -273,12 +351,19 @@ describe('past the pivot', () => {
     const lookup = world.node.lookup;
     let away = 2;
     world.node.lookup = async (id) => {
-      if (away-- > 0) throw new (await import('../../schema/contracts/errors.ts')).KeysagaError('ChainUnavailable', 'away');
+      if (away-- > 0)
+        throw new (await import('../../schema/contracts/errors.ts')).KeysagaError(
+          'ChainUnavailable',
+          'away',
+        );
       return lookup(id);
     };
     expect(await confirm([tx.id], 2)).toMatchObject({ status: { confirmations: 2 } });
     expect(world.node.sent).toEqual([tx.bytes]);
-    await expect(confirm(['stranger'], 1)).rejects.toMatchObject({ code: 'InvalidInput', details: { field: 'transactionIds' } });
+    await expect(confirm(['stranger'], 1)).rejects.toMatchObject({
+      code: 'InvalidInput',
+      details: { field: 'transactionIds' },
+    });
   });
 
   it('ends by a void that is final, and only then', async () => {
@@ -290,10 +375,14 @@ describe('past the pivot', () => {
     const voidTx = await twice(() => attach(voided.unsigned as never, ATTEMPT_2, 'void'));
     const before = world.node.sent.length;
     // The payment is not pushed any more once its void is signed.
-    expect(await world.chain.broadcast({ requestId: r1, purpose: 'payment' })).toMatchObject({ status: 'rejected' });
+    expect(await world.chain.broadcast({ requestId: r1, purpose: 'payment' })).toMatchObject({
+      status: 'rejected',
+    });
     expect(world.node.sent).toHaveLength(before);
     await world.chain.broadcast({ requestId: r1, purpose: 'void' });
-    await expect(world.ledger.fail({ requestId: r1, failure, voidTransactionId: voidTx.id })).rejects.toMatchObject({ code: 'PivotPassed' });
+    await expect(
+      world.ledger.fail({ requestId: r1, failure, voidTransactionId: voidTx.id }),
+    ).rejects.toMatchObject({ code: 'PivotPassed' });
     world.node.statuses.set(tx.id, [{ status: 'conflicted', by: voidTx.id, final: true }]);
     world.node.statuses.set(voidTx.id, [{ status: 'pending' }, included(3, true)]);
     expect(await confirm([tx.id, voidTx.id], 1)).toMatchObject({ id: voidTx.id });
@@ -311,7 +400,9 @@ describe('past the pivot', () => {
     world.node.statuses.set(tx.id, [included(3, true)]);
     world.node.statuses.set(voidTx.id, [{ status: 'conflicted', by: tx.id, final: true }]);
     expect(await confirm([tx.id, voidTx.id], 1)).toMatchObject({ id: tx.id });
-    await expect(world.ledger.fail({ requestId: r1, failure })).rejects.toMatchObject({ code: 'PivotPassed' });
+    await expect(world.ledger.fail({ requestId: r1, failure })).rejects.toMatchObject({
+      code: 'PivotPassed',
+    });
     await world.ledger.settle({ requestId: r1, transactionId: tx.id, confirmations: 3 });
     expect(await state()).toMatchObject({ phase: 'Completed' });
   });
@@ -332,52 +423,105 @@ describe('key generation', () => {
     const key = keyOf('w1');
     const certificates = certificatesFor(key);
     const certify = (change: object = {}, given = certificates) =>
-      world.ledger.certifyKey({ requestId: 'w1' as never, key: { ...key, ...change } as never, certificates: given });
-    await expect(certify({}, certificates.slice(0, 2))).rejects.toMatchObject({ code: 'CertificateInvalid', details: { field: 'certificates' } });
-    await expect(certify({ address: 'Elsewhere' })).rejects.toMatchObject({ code: 'CertificateInvalid', details: { field: 'address' } });
+      world.ledger.certifyKey({
+        requestId: 'w1' as never,
+        key: { ...key, ...change } as never,
+        certificates: given,
+      });
+    await expect(certify({}, certificates.slice(0, 2))).rejects.toMatchObject({
+      code: 'CertificateInvalid',
+      details: { field: 'certificates' },
+    });
+    await expect(certify({ address: 'Elsewhere' })).rejects.toMatchObject({
+      code: 'CertificateInvalid',
+      details: { field: 'address' },
+    });
     const elsewhere = { ...key, address: '11111111111111111111111111111112' };
-    await expect(certify(elsewhere, certificatesFor(elsewhere))).rejects.toMatchObject({ details: { field: 'key.address' } });
+    await expect(certify(elsewhere, certificatesFor(elsewhere))).rejects.toMatchObject({
+      details: { field: 'key.address' },
+    });
     const [first, ...rest] = certificates as [(typeof certificates)[0], ...typeof certificates];
-    await expect(certify({}, [{ ...first, signature: rest[0]?.signature ?? '' }, ...rest])).rejects.toMatchObject({ details: { field: 'signature', party: 'alpha' } });
+    await expect(
+      certify({}, [{ ...first, signature: rest[0]?.signature ?? '' }, ...rest]),
+    ).rejects.toMatchObject({ details: { field: 'signature', party: 'alpha' } });
     await expect(world.chain.provision({ key })).rejects.toMatchObject({ code: 'StateConflict' });
     await twice(() => certify({}, [...certificates].reverse()));
     await twice(() => world.chain.provision({ key }));
-    await expect(world.ledger.failKey({ requestId: 'w1' as never, failure })).rejects.toMatchObject({ code: 'PivotPassed' });
-    await expect(world.ledger.activateWallet({ requestId: 'w1' as never, activated: ['alpha'] as never })).rejects.toMatchObject({ code: 'StateConflict' });
-    await expect(world.ledger.reserve(world.asked(world.intent('r1')))).rejects.toMatchObject({ code: 'WalletNotActive' });
-    await twice(() => world.ledger.activateWallet({ requestId: 'w1' as never, activated: PARTIES.slice(0, 2) }));
-    await twice(() => world.ledger.recordActivation({ requestId: 'w1' as never, party: 'gamma' as never }));
+    await expect(world.ledger.failKey({ requestId: 'w1' as never, failure })).rejects.toMatchObject(
+      { code: 'PivotPassed' },
+    );
+    await expect(
+      world.ledger.activateWallet({ requestId: 'w1' as never, activated: ['alpha'] as never }),
+    ).rejects.toMatchObject({ code: 'StateConflict' });
+    await expect(world.ledger.reserve(world.asked(world.intent('r1')))).rejects.toMatchObject({
+      code: 'WalletNotActive',
+    });
+    await twice(() =>
+      world.ledger.activateWallet({ requestId: 'w1' as never, activated: PARTIES.slice(0, 2) }),
+    );
+    await twice(() =>
+      world.ledger.recordActivation({ requestId: 'w1' as never, party: 'gamma' as never }),
+    );
     expect((await wallet()).key).toEqual(key);
   });
 
   it('refuses another body, unknown parties and thresholds without a common party; a failed id stays failed', async () => {
     const { request, workflowId } = keyRequest('w2');
-    const ask = (change: object) => world.ledger.reserveKey({ request: { ...(request as object), ...change } as never, workflowId });
-    await expect(ask({ parties: ['alpha', 'beta', 'mallory'] })).rejects.toMatchObject({ code: 'InvalidInput', details: { field: 'parties' } });
-    await expect(ask({ protocol: 'frost-bip340' })).rejects.toMatchObject({ code: 'ProtocolUnsupported' });
+    const ask = (change: object) =>
+      world.ledger.reserveKey({
+        request: { ...(request as object), ...change } as never,
+        workflowId,
+      });
+    await expect(ask({ parties: ['alpha', 'beta', 'mallory'] })).rejects.toMatchObject({
+      code: 'InvalidInput',
+      details: { field: 'parties' },
+    });
+    await expect(ask({ protocol: 'frost-bip340' })).rejects.toMatchObject({
+      code: 'ProtocolUnsupported',
+    });
     await expect(ask({ policyId: 'none' })).rejects.toMatchObject({ code: 'PolicyUnknown' });
     await ask({});
     await expect(ask({ threshold: 3 })).rejects.toMatchObject({ code: 'RequestConflict' });
     await twice(() => world.ledger.failKey({ requestId: 'w2' as never, failure }));
     await expect(ask({})).rejects.toMatchObject({ code: 'StateConflict' });
     await twice(() => world.ledger.failKey({ requestId: 'w3' as never, failure }));
-    await expect(world.ledger.reserveKey(keyRequest('w3'))).rejects.toMatchObject({ code: 'RequestConflict' });
+    await expect(world.ledger.reserveKey(keyRequest('w3'))).rejects.toMatchObject({
+      code: 'RequestConflict',
+    });
   });
 });
 
 describe('inputs', () => {
   it('are refused with the field that is wrong', async () => {
     await world.wallet();
-    const reserve = (change: object) => world.ledger.reserve({ ...world.asked(world.intent('r1', change as never)) });
-    await expect(reserve({ amount: '-1' })).rejects.toMatchObject({ code: 'InvalidInput', details: { field: 'amount' } });
-    await expect(reserve({ destination: 'not-an-address' })).rejects.toMatchObject({ code: 'InvalidInput' });
-    await expect(reserve({ walletId: 'w9' })).rejects.toMatchObject({ code: 'WalletUnknown', details: { field: 'walletId' } });
-    await expect(world.ledger.reserve({ ...world.asked(world.intent('r1')), intentDigest: 'ab'.repeat(32) })).rejects.toMatchObject({ details: { field: 'intentDigest' } });
+    const reserve = (change: object) =>
+      world.ledger.reserve({ ...world.asked(world.intent('r1', change as never)) });
+    await expect(reserve({ amount: '-1' })).rejects.toMatchObject({
+      code: 'InvalidInput',
+      details: { field: 'amount' },
+    });
+    await expect(reserve({ destination: 'not-an-address' })).rejects.toMatchObject({
+      code: 'InvalidInput',
+    });
+    await expect(reserve({ walletId: 'w9' })).rejects.toMatchObject({
+      code: 'WalletUnknown',
+      details: { field: 'walletId' },
+    });
+    await expect(
+      world.ledger.reserve({ ...world.asked(world.intent('r1')), intentDigest: 'ab'.repeat(32) }),
+    ).rejects.toMatchObject({ details: { field: 'intentDigest' } });
     world.clock.ms += 2 * 86_400_000;
     await expect(reserve({})).rejects.toMatchObject({ code: 'IntentExpired' });
-    await expect(world.ledger.recordPhase({ requestId: r1, phase: 'Sleeping' as never })).rejects.toMatchObject({ details: { field: 'phase' } });
-    await expect(world.ledger.recordPhase({ requestId: r1, phase: 'Signing' })).rejects.toMatchObject({ code: 'NotFound' });
-    await expect(pivot('not-a-uuid')).rejects.toMatchObject({ code: 'InvalidInput', details: { field: 'attempt' } });
+    await expect(
+      world.ledger.recordPhase({ requestId: r1, phase: 'Sleeping' as never }),
+    ).rejects.toMatchObject({ details: { field: 'phase' } });
+    await expect(
+      world.ledger.recordPhase({ requestId: r1, phase: 'Signing' }),
+    ).rejects.toMatchObject({ code: 'NotFound' });
+    await expect(pivot('not-a-uuid')).rejects.toMatchObject({
+      code: 'InvalidInput',
+      details: { field: 'attempt' },
+    });
   });
 
   it('a decision must be signed by an approver of the policy about this intent', async () => {
@@ -391,17 +535,27 @@ describe('inputs', () => {
       validUntil: '2026-03-02T11:30:00.000Z',
     };
     const good = signApproval(approval, ann.secretKey);
-    const record = (signed: object) => world.ledger.recordDecision({ requestId: r1, signed: signed as never });
-    await expect(record({ ...good, signature: '00'.repeat(64) })).rejects.toMatchObject({ code: 'ApprovalInvalid', details: { field: 'signature' } });
-    await expect(record(signApproval({ ...approval, approver: 'eve' as never }, ann.secretKey))).rejects.toMatchObject({ code: 'ApproverUnknown' });
-    await expect(record(signApproval({ ...approval, intentDigest: 'ab'.repeat(32) }, ann.secretKey))).rejects.toMatchObject({ details: { field: 'intentDigest' } });
+    const record = (signed: object) =>
+      world.ledger.recordDecision({ requestId: r1, signed: signed as never });
+    await expect(record({ ...good, signature: '00'.repeat(64) })).rejects.toMatchObject({
+      code: 'ApprovalInvalid',
+      details: { field: 'signature' },
+    });
+    await expect(
+      record(signApproval({ ...approval, approver: 'eve' as never }, ann.secretKey)),
+    ).rejects.toMatchObject({ code: 'ApproverUnknown' });
+    await expect(
+      record(signApproval({ ...approval, intentDigest: 'ab'.repeat(32) }, ann.secretKey)),
+    ).rejects.toMatchObject({ details: { field: 'intentDigest' } });
     expect((await state())?.decisions).toEqual([]);
   });
 
   it('a policy is adopted once, and only by the administrators', async () => {
     await twice(() => world.adopt(signedPolicy));
     const policy = { ...signedPolicy.policy, version: 3 };
-    await expect(world.adopt({ ...signedPolicy, policy } as never)).rejects.toMatchObject({ code: expect.stringMatching(/ApprovalInvalid|InvalidInput/) });
+    await expect(world.adopt({ ...signedPolicy, policy } as never)).rejects.toMatchObject({
+      code: expect.stringMatching(/ApprovalInvalid|InvalidInput/),
+    });
   });
 });
 

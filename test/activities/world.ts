@@ -3,9 +3,15 @@
  * since the tests are about what it may say: nothing, twice, something unclear, another transaction.
  */
 import { randomBytes } from 'node:crypto';
+import { PublicKey } from '@solana/web3.js';
 import { createChainActivities } from '../../activities/chain/index.ts';
-import { adoptPolicy, type CoordinatorDeps, createLedgerActivities, createPolicySource } from '../../activities/ledger/index.ts';
-import { encodeTransfer, feeOf, createSolanaCodec } from '../../chains/solana/codec.ts';
+import {
+  adoptPolicy,
+  type CoordinatorDeps,
+  createLedgerActivities,
+  createPolicySource,
+} from '../../activities/ledger/index.ts';
+import { createSolanaCodec, encodeTransfer, feeOf } from '../../chains/solana/codec.ts';
 import { certificateOf } from '../../core/certificates.ts';
 import { intentDigest } from '../../core/intent.ts';
 import { policyHash, verifySignedPolicy } from '../../core/policy.ts';
@@ -19,12 +25,16 @@ import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/ke
 import type { Envelope } from '../../schema/contracts/party.ts';
 import type { Policy, SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
-import type { BroadcastOutcome, SignedTransaction, TransactionStatus, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+import type {
+  BroadcastOutcome,
+  SignedTransaction,
+  TransactionStatus,
+  UnsignedTransaction,
+} from '../../schema/contracts/transaction.ts';
 import { createUnitOfWork } from '../../storage/coordinator/index.ts';
+import { type Nonce, nonceOf } from '../chains/solana/support.ts';
 import { keygenAll, outputOf, signAll } from '../support/mpc.ts';
 import type { TestPostgres } from '../support/postgres.ts';
-import { type Nonce, nonceOf } from '../chains/solana/support.ts';
-import { PublicKey } from '@solana/web3.js';
 
 export const NETWORK = 'solana:surfnet-local';
 export const PARTIES = ['alpha', 'beta', 'gamma'] as PartyId[];
@@ -51,7 +61,9 @@ export class Node implements Blockchain {
   readonly codec = codec;
   readonly finality = 3;
   funds = 1_000_000n;
-  readonly nonces: Nonce[] = [1, 2].map((i) => nonceOf(new PublicKey(randomBytes(32)), `blockhash ${i}`));
+  readonly nonces: Nonce[] = [1, 2].map((i) =>
+    nonceOf(new PublicKey(randomBytes(32)), `blockhash ${i}`),
+  );
   sent: string[] = [];
   outcome: BroadcastOutcome = { status: 'accepted' };
   statuses = new Map<string, TransactionStatus[]>();
@@ -65,7 +77,12 @@ export class Node implements Blockchain {
     return this.funds;
   }
   #encode(nonce: Nonce, payment?: { destination: string; lamports: bigint }): UnsignedTransaction {
-    return encodeTransfer(NETWORK, { wallet: publicKey, nonce, ...this.fee, ...(payment === undefined ? {} : { payment }) });
+    return encodeTransfer(NETWORK, {
+      wallet: publicKey,
+      nonce,
+      ...this.fee,
+      ...(payment === undefined ? {} : { payment }),
+    });
   }
   resource = (nonce: Nonce) => `solana:${NETWORK}:${nonce.account}:${nonce.value}`;
   build: Blockchain['build'] = async (intent, _key, leaser) => {
@@ -75,8 +92,15 @@ export class Node implements Blockchain {
       if (leaser.held.length > 0 && !leaser.held.some((l) => l.resource === resource)) continue;
       if (!(await leaser.tryTake(resource, { account: nonce.account }))) continue;
       await this.midBuild();
-      const unsigned = this.#encode(nonce, { destination: intent.destination, lamports: BigInt(intent.amount) });
-      return { unsigned, fee: feeOf(this.fee.units, this.fee.microLamports), leases: [{ resource, detail: { account: nonce.account } }] };
+      const unsigned = this.#encode(nonce, {
+        destination: intent.destination,
+        lamports: BigInt(intent.amount),
+      });
+      return {
+        unsigned,
+        fee: feeOf(this.fee.units, this.fee.microLamports),
+        leases: [{ resource, detail: { account: nonce.account } }],
+      };
     }
     throw new KeysagaError('LeaseUnavailable', 'every nonce is in use', { resource: 'nonce' });
   };
@@ -145,17 +169,41 @@ export const keyOf = (walletId: string): KeyDescriptor =>
 export const certificatesFor = (key: KeyDescriptor): SignedCertificate[] =>
   PARTIES.map((party) => {
     const certificate = certificateOf(party, ATTEMPT as never, key);
-    return { certificate, signature: signObject('certificate', certificate, identities.get(party)?.secretKey as Uint8Array) };
+    return {
+      certificate,
+      signature: signObject(
+        'certificate',
+        certificate,
+        identities.get(party)?.secretKey as Uint8Array,
+      ),
+    };
   });
 export const keyRequest = (walletId: string) => ({
-  request: { requestId: walletId, network: NETWORK, threshold: 2, parties: PARTIES, policyId: 'treasury' } as never,
+  request: {
+    requestId: walletId,
+    network: NETWORK,
+    threshold: 2,
+    parties: PARTIES,
+    policyId: 'treasury',
+  } as never,
   workflowId: `keygen/${walletId}`,
 });
 
 /** The signature shares of t parties as they travel. */
-export function ceremony(unsigned: UnsignedTransaction, label: string, signers = PARTIES.slice(0, 2)): Envelope[][] {
+export function ceremony(
+  unsigned: UnsignedTransaction,
+  label: string,
+  signers = PARTIES.slice(0, 2),
+): Envelope[][] {
   const indices = signers.map((p) => PARTIES.indexOf(p) + 1);
-  const { broadcasts } = signAll(protocol, SHAPE, keys, indices, codec.messages(unsigned, publicKey), label);
+  const { broadcasts } = signAll(
+    protocol,
+    SHAPE,
+    keys,
+    indices,
+    codec.messages(unsigned, publicKey),
+    label,
+  );
   return broadcasts.map((bodies, i) =>
     [...bodies].map(([index, body]) => {
       const from = PARTIES[index - 1] as PartyId;
@@ -169,13 +217,19 @@ export function ceremony(unsigned: UnsignedTransaction, label: string, signers =
         body: bytesToHex(body),
         echo: 'bb'.repeat(32),
       };
-      return { ...envelope, signature: signObject('envelope', envelope, identities.get(from)?.secretKey as Uint8Array) } as unknown as Envelope;
+      return {
+        ...envelope,
+        signature: signObject('envelope', envelope, identities.get(from)?.secretKey as Uint8Array),
+      } as unknown as Envelope;
     }),
   );
 }
 export const resign = (envelope: Envelope, change: Partial<Envelope>): Envelope => {
   const { signature: _, ...body } = { ...envelope, ...change };
-  return { ...body, signature: signObject('envelope', body, identities.get(body.from)?.secretKey as Uint8Array) };
+  return {
+    ...body,
+    signature: signObject('envelope', body, identities.get(body.from)?.secretKey as Uint8Array),
+  };
 };
 export const verifies = (signed: SignedTransaction, unsigned: UnsignedTransaction): boolean => {
   const [message] = codec.messages(unsigned, publicKey);
@@ -183,7 +237,10 @@ export const verifies = (signed: SignedTransaction, unsigned: UnsignedTransactio
   return message !== undefined && protocol.verify(publicKey, message, bytes.slice(1, 65));
 };
 
-export async function createWorld(postgres: TestPostgres, options: { failPoints?: FailPoints } = {}) {
+export async function createWorld(
+  postgres: TestPostgres,
+  options: { failPoints?: FailPoints } = {},
+) {
   const database = await postgres.coordinator();
   const clock = { ms: Date.parse('2026-03-01T12:00:00.000Z'), now: () => clock.ms };
   const uow = createUnitOfWork(database, clock);
@@ -201,11 +258,13 @@ export async function createWorld(postgres: TestPostgres, options: { failPoints?
   };
   const ledger = createLedgerActivities(deps);
   const chain = createChainActivities(deps);
-  const verify = (signed: SignedPolicy) =>
-    verifySignedPolicy(signed, administrators, 2);
+  const verify = (signed: SignedPolicy) => verifySignedPolicy(signed, administrators, 2);
   await adoptPolicy({ uow, failPoints, verify }, signedPolicy);
 
-  const intent = (requestId: string, change: Partial<Record<keyof TransferIntent, unknown>> = {}): TransferIntent =>
+  const intent = (
+    requestId: string,
+    change: Partial<Record<keyof TransferIntent, unknown>> = {},
+  ): TransferIntent =>
     ({
       requestId,
       walletId: 'w1',
@@ -218,7 +277,11 @@ export async function createWorld(postgres: TestPostgres, options: { failPoints?
       expiresAt: '2026-03-02T11:00:00.000Z',
       ...change,
     }) as TransferIntent;
-  const asked = (i: TransferIntent) => ({ intent: i, intentDigest: intentDigest(i), workflowId: `transfer/${i.requestId}` });
+  const asked = (i: TransferIntent) => ({
+    intent: i,
+    intentDigest: intentDigest(i),
+    workflowId: `transfer/${i.requestId}`,
+  });
   return {
     database,
     clock,
@@ -233,12 +296,18 @@ export async function createWorld(postgres: TestPostgres, options: { failPoints?
     wallet: async (walletId = 'w1') => {
       await ledger.reserveKey(keyRequest(walletId));
       const key = keyOf(walletId);
-      await ledger.certifyKey({ requestId: walletId as never, key, certificates: certificatesFor(key) });
+      await ledger.certifyKey({
+        requestId: walletId as never,
+        key,
+        certificates: certificatesFor(key),
+      });
       await ledger.activateWallet({ requestId: walletId as never, activated: PARTIES.slice(0, 2) });
       return key;
     },
     leases: async () =>
-      (await database.db.execute<{ owner: string; state: string }>('select owner, state from leases order by resource' as never)) as unknown as {
+      (await database.db.execute<{ owner: string; state: string }>(
+        'select owner, state from leases order by resource' as never,
+      )) as unknown as {
         owner: string;
         state: string;
       }[],

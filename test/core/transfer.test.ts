@@ -1,16 +1,23 @@
 /** The `Transfer` aggregate: no sequence of commands breaks what it holds up. */
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import type { DomainEvent } from '../../schema/contracts/events.ts';
-import { KeysagaError } from '../../schema/contracts/errors.ts';
-import { TransferPhase } from '../../schema/contracts/saga.ts';
-import { TRANSFER_MACHINE, reportedPhase } from '../../core/transfer/machine.ts';
+import {
+  decideTransfer as decide,
+  lineOver,
+  type Transfer,
+  type TransferState,
+  transferFold,
+} from '../../core/transfer/index.ts';
 import { overdue, SIGNATURE_LIFE_CYCLE } from '../../core/transfer/life-cycle.ts';
-import { decideTransfer as decide, lineOver, type Transfer, transferFold, type TransferState } from '../../core/transfer/index.ts';
+import { reportedPhase, TRANSFER_MACHINE } from '../../core/transfer/machine.ts';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { DomainEvent } from '../../schema/contracts/events.ts';
+import { TransferPhase } from '../../schema/contracts/saga.ts';
 import { approvalBy, HASH, initiated, intent, NETWORK } from '../storage/coordinator/fixtures.ts';
 
 const ATTEMPTS = [0, 1, 2].map((i) => `2b1f1f5e-5a43-4b0c-9d55-0d8a4b1c9d1${i}`);
-const unsigned = (bytes: string) => ({ network: NETWORK, format: 'solana-message', bytes }) as const;
+const unsigned = (bytes: string) =>
+  ({ network: NETWORK, format: 'solana-message', bytes }) as const;
 const signedTx = (id: string) => ({ network: NETWORK, id, bytes: 'ff' });
 const failure = { code: 'Cancelled', message: 'x', at: '2026-01-01T00:00:00.000Z' };
 
@@ -47,32 +54,53 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
         } as never),
       ),
   })),
-  often(fc.tuple(purpose, fc.constantFrom('01', '02'), fc.integer({ min: 0, max: 60 })).map(([p, bytes, fee]) => ({
-    name: `build ${p}`,
-    run: (l: Ledger) => {
-      const tx = { unsigned: unsigned(bytes), fee: BigInt(fee), leases: ['lease'] };
-      if (l.apply(decide.built(l.transfer, p, tx, 50n)) && l.lease !== 'pivoted') l.lease = 'held';
-    },
-  }))),
-  often(fc.tuple(purpose, attempt).map(([p, a]) => ({
-    name: `pivot ${p}`,
-    run: (l: Ledger) => {
-      if (l.apply(decide.passPivot(l.transfer, p, a, l.leases()))) l.lease = 'pivoted';
-    },
-  }))),
-  often(fc.tuple(purpose, attempt, fc.constantFrom('id1', 'id2')).map(([p, a, id]) => ({
-    name: `sign ${p}`,
-    run: (l: Ledger) =>
-      void l.apply(decide.signed(l.transfer, p, { attempt: a, signers: [], signed: signedTx(`${p}-${id}`) })),
-  }))),
-  fc.tuple(purpose, fc.constantFrom('accepted' as const, 'already-known' as const)).map(([p, status]) => ({
-    name: `broadcast ${p}`,
-    run: (l: Ledger) => void l.apply(decide.broadcast(l.transfer, p, { status })),
-  })),
-  often(fc.tuple(purpose, fc.constantFrom('included' as const, 'failed' as const, 'conflicted' as const)).map(([p, outcome]) => ({
-    name: `final ${p} ${outcome}`,
-    run: (l: Ledger) => void l.apply(decide.finalized(l.transfer, p, { outcome, confirmations: 1 })),
-  }))),
+  often(
+    fc
+      .tuple(purpose, fc.constantFrom('01', '02'), fc.integer({ min: 0, max: 60 }))
+      .map(([p, bytes, fee]) => ({
+        name: `build ${p}`,
+        run: (l: Ledger) => {
+          const tx = { unsigned: unsigned(bytes), fee: BigInt(fee), leases: ['lease'] };
+          if (l.apply(decide.built(l.transfer, p, tx, 50n)) && l.lease !== 'pivoted')
+            l.lease = 'held';
+        },
+      })),
+  ),
+  often(
+    fc.tuple(purpose, attempt).map(([p, a]) => ({
+      name: `pivot ${p}`,
+      run: (l: Ledger) => {
+        if (l.apply(decide.passPivot(l.transfer, p, a, l.leases()))) l.lease = 'pivoted';
+      },
+    })),
+  ),
+  often(
+    fc.tuple(purpose, attempt, fc.constantFrom('id1', 'id2')).map(([p, a, id]) => ({
+      name: `sign ${p}`,
+      run: (l: Ledger) =>
+        void l.apply(
+          decide.signed(l.transfer, p, { attempt: a, signers: [], signed: signedTx(`${p}-${id}`) }),
+        ),
+    })),
+  ),
+  fc
+    .tuple(purpose, fc.constantFrom('accepted' as const, 'already-known' as const))
+    .map(([p, status]) => ({
+      name: `broadcast ${p}`,
+      run: (l: Ledger) => void l.apply(decide.broadcast(l.transfer, p, { status })),
+    })),
+  often(
+    fc
+      .tuple(
+        purpose,
+        fc.constantFrom('included' as const, 'failed' as const, 'conflicted' as const),
+      )
+      .map(([p, outcome]) => ({
+        name: `final ${p} ${outcome}`,
+        run: (l: Ledger) =>
+          void l.apply(decide.finalized(l.transfer, p, { outcome, confirmations: 1 })),
+      })),
+  ),
   fc.constantFrom(...TransferPhase.options).map((phase) => ({
     name: `phase ${phase}`,
     run: (l: Ledger) => void l.apply(decide.phase(l.transfer, phase)),
@@ -89,7 +117,8 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
   })),
   fc.boolean().map((voided) => ({
     name: 'fail',
-    run: (l: Ledger) => void l.apply(decide.fail(l.transfer, failure, voided ? 'void-id1' : undefined)),
+    run: (l: Ledger) =>
+      void l.apply(decide.fail(l.transfer, failure, voided ? 'void-id1' : undefined)),
   })),
 );
 
@@ -99,10 +128,16 @@ function invariants(ledger: Ledger): void {
   const types = events.map((e) => e.type.replace(/^keysaga\.transfer\.|\.v1$/g, ''));
   // One signed transaction per purpose, never a different one.
   for (const p of ['payment', 'void'] as const) {
-    const signed = events.filter((e) => e.type === 'keysaga.transfer.transaction-signed.v1' && e.data.purpose === p);
+    const signed = events.filter(
+      (e) => e.type === 'keysaga.transfer.transaction-signed.v1' && e.data.purpose === p,
+    );
     expect(signed.length).toBeLessThanOrEqual(1);
-    const pivot = events.findIndex((e) => e.type === 'keysaga.transfer.pivot-passed.v1' && e.data.purpose === p);
-    const lastBuilt = events.findLastIndex((e) => e.type === 'keysaga.transfer.transaction-built.v1' && e.data.purpose === p);
+    const pivot = events.findIndex(
+      (e) => e.type === 'keysaga.transfer.pivot-passed.v1' && e.data.purpose === p,
+    );
+    const lastBuilt = events.findLastIndex(
+      (e) => e.type === 'keysaga.transfer.transaction-built.v1' && e.data.purpose === p,
+    );
     // From the pivot on the bytes are fixed.
     if (pivot >= 0) expect(lastBuilt).toBeLessThan(pivot);
   }
@@ -116,10 +151,17 @@ function invariants(ledger: Ledger): void {
   if (end >= 0) expect(types.slice(end + 1)).toEqual([]);
   // After the pivot it fails only when the line is over on chain, and it completes only with what is final.
   if (state.end?.kind === 'failed' && pivotAt >= 0) expect(lineOver(state)).toBe(true);
-  if (state.end?.kind === 'completed') expect(state.finality.payment).toMatchObject({ outcome: 'included', id: state.end.transactionId });
-  expect(state.finality.payment?.outcome === 'included' && state.finality.void?.outcome === 'included').toBe(false);
+  if (state.end?.kind === 'completed')
+    expect(state.finality.payment).toMatchObject({
+      outcome: 'included',
+      id: state.end.transactionId,
+    });
+  expect(
+    state.finality.payment?.outcome === 'included' && state.finality.void?.outcome === 'included',
+  ).toBe(false);
   // No fee above its cap.
-  for (const b of Object.values(state.built)) if (b !== null) expect(BigInt(b.fee)).toBeLessThanOrEqual(50n);
+  for (const b of Object.values(state.built))
+    if (b !== null) expect(BigInt(b.fee)).toBeLessThanOrEqual(50n);
   // JSON, and phases only along the table's states.
   expect(JSON.parse(JSON.stringify(state))).toEqual(state);
   expect(TransferPhase.options).toContain(state.phase);
@@ -155,9 +197,23 @@ describe('transfer', () => {
     const happy: ((l: Ledger) => DomainEvent[])[] = [
       (l) => decide.initiate(l.state, initiated('r1').data as never),
       (l) => decide.recordDecision(l.transfer, approvalBy('ann')),
-      (l) => decide.built(l.transfer, 'payment', { unsigned: unsigned('01'), fee: 9n, leases: ['lease'] }, 50n),
-      (l) => decide.passPivot(l.transfer, 'payment', ATTEMPTS[0] as string, [{ resource: 'lease', state: 'held' }]),
-      (l) => decide.signed(l.transfer, 'payment', { attempt: ATTEMPTS[0] as string, signers: [], signed: signedTx('p') }),
+      (l) =>
+        decide.built(
+          l.transfer,
+          'payment',
+          { unsigned: unsigned('01'), fee: 9n, leases: ['lease'] },
+          50n,
+        ),
+      (l) =>
+        decide.passPivot(l.transfer, 'payment', ATTEMPTS[0] as string, [
+          { resource: 'lease', state: 'held' },
+        ]),
+      (l) =>
+        decide.signed(l.transfer, 'payment', {
+          attempt: ATTEMPTS[0] as string,
+          signers: [],
+          signed: signedTx('p'),
+        }),
       (l) => decide.broadcast(l.transfer, 'payment', { status: 'accepted' }),
       (l) => decide.confirmed(l.transfer, 'payment', 3),
       (l) => decide.finalized(l.transfer, 'payment', { outcome: 'included', confirmations: 6 }),
@@ -169,7 +225,9 @@ describe('transfer', () => {
       expect(step(ledger)).toEqual([]);
     }
     expect(ledger.transfer).toMatchObject({ phase: 'Completed', signature: 'Confirmed' });
-    const phases = ledger.events.flatMap((e) => (e.type === 'keysaga.transfer.phase-changed.v1' ? [e.data.phase] : []));
+    const phases = ledger.events.flatMap((e) =>
+      e.type === 'keysaga.transfer.phase-changed.v1' ? [e.data.phase] : [],
+    );
     expect(phases).toEqual(['Preparing', 'Signing', 'Broadcasting', 'Confirming']);
     // A saga that was reset walks again; the ledger stays where it is.
     for (const step of happy) expect(step(ledger)).toEqual([]);
@@ -180,8 +238,12 @@ describe('transfer', () => {
     ledger.apply([initiated('r1')]);
     expect(ledger.apply(decide.recordDecision(ledger.transfer, approvalBy('ann')))).toBe(true);
     expect(ledger.apply(decide.recordDecision(ledger.transfer, approvalBy('ann')))).toBe(false);
-    expect(ledger.apply(decide.recordDecision(ledger.transfer, approvalBy('ann', 'reject')))).toBe(true);
-    expect(() => decide.recordDecision(ledger.transfer, approvalBy('ann'))).toThrow(expect.objectContaining({ code: 'ApprovalDuplicate' }));
+    expect(ledger.apply(decide.recordDecision(ledger.transfer, approvalBy('ann', 'reject')))).toBe(
+      true,
+    );
+    expect(() => decide.recordDecision(ledger.transfer, approvalBy('ann'))).toThrow(
+      expect.objectContaining({ code: 'ApprovalDuplicate' }),
+    );
     expect(ledger.transfer.decisions).toHaveLength(1);
   });
 
@@ -189,8 +251,13 @@ describe('transfer', () => {
     const ledger = new Ledger();
     ledger.apply([initiated('r1')]);
     const data = initiated('r1').data as never as Record<string, unknown>;
-    expect(() => decide.initiate(ledger.state, { ...data, intentDigest: 'cd'.repeat(32) } as never)).toThrow(
-      expect.objectContaining({ code: 'RequestConflict', details: expect.objectContaining({ field: 'intentDigest' }) }),
+    expect(() =>
+      decide.initiate(ledger.state, { ...data, intentDigest: 'cd'.repeat(32) } as never),
+    ).toThrow(
+      expect.objectContaining({
+        code: 'RequestConflict',
+        details: expect.objectContaining({ field: 'intentDigest' }),
+      }),
     );
     expect(intent('r1').requestId).toBe('r1');
   });
@@ -198,12 +265,17 @@ describe('transfer', () => {
   it('delivers an owed undo after the end, once', () => {
     const ledger = new Ledger();
     ledger.apply([initiated('r1')]);
-    ledger.apply(decide.undo(ledger.transfer, { step: 'abort', outcome: 'owed', party: 'beta' as never }));
+    ledger.apply(
+      decide.undo(ledger.transfer, { step: 'abort', outcome: 'owed', party: 'beta' as never }),
+    );
     ledger.apply(decide.fail(ledger.transfer, failure));
-    const delivered = () => decide.undo(ledger.transfer, { step: 'abort', outcome: 'delivered', party: 'beta' as never });
+    const delivered = () =>
+      decide.undo(ledger.transfer, { step: 'abort', outcome: 'delivered', party: 'beta' as never });
     expect(ledger.apply(delivered())).toBe(true);
     expect(delivered()).toEqual([]);
-    expect(decide.undo(ledger.transfer, { step: 'abort', outcome: 'owed', party: 'beta' as never })).toEqual([]);
+    expect(
+      decide.undo(ledger.transfer, { step: 'abort', outcome: 'owed', party: 'beta' as never }),
+    ).toEqual([]);
   });
 });
 
@@ -219,20 +291,31 @@ describe('state machines', () => {
       for (const state of Object.keys(table)) {
         const final = (machine.final as readonly string[]).includes(state);
         expect(Object.keys(table[state] ?? {}).length === 0).toBe(final);
-        if (!final) expect((machine.final as readonly string[]).some((f) => reach(state).has(f))).toBe(true);
+        if (!final)
+          expect((machine.final as readonly string[]).some((f) => reach(state).has(f))).toBe(true);
       }
       const everything = reach(machine.initial).add(machine.initial);
       expect([...everything].sort()).toEqual(Object.keys(table).sort());
     }
   });
   it('take a late report of an earlier phase for what it is', () => {
-    expect(reportedPhase('Confirming', 'AwaitingApprovals', { ...facts, pivotPassed: true, paymentSigned: true })).toBeUndefined();
-    expect(reportedPhase('Signing', 'AwaitingApprovals', { ...facts, pivotPassed: true })).toBeUndefined();
+    expect(
+      reportedPhase('Confirming', 'AwaitingApprovals', {
+        ...facts,
+        pivotPassed: true,
+        paymentSigned: true,
+      }),
+    ).toBeUndefined();
+    expect(
+      reportedPhase('Signing', 'AwaitingApprovals', { ...facts, pivotPassed: true }),
+    ).toBeUndefined();
     expect(reportedPhase('Initiated', 'AwaitingApprovals', facts)).toBe('AwaitingApprovals');
     expect(() => reportedPhase('Signing', 'Compensating', { ...facts, pivotPassed: true })).toThrow(
       expect.objectContaining({ code: 'PivotPassed' }),
     );
-    expect(() => reportedPhase('Initiated', 'Voiding', facts)).toThrow(expect.objectContaining({ code: 'StateConflict' }));
+    expect(() => reportedPhase('Initiated', 'Voiding', facts)).toThrow(
+      expect.objectContaining({ code: 'StateConflict' }),
+    );
   });
   it('give up an overdue signature before the pivot, and only alert after it', () => {
     const at = (approved: boolean, pivotPassed: boolean, seconds: number) =>

@@ -11,6 +11,7 @@ import { addressScript } from '../../chains/bitcoin/script.ts';
 import { createClient, type KeysagaClient, type Wallet } from '../../client/index.ts';
 import { bytesToHex } from '../../core/signed.ts';
 import { type NodeProcess, type Stack, startStack } from '../../dev/stack/index.ts';
+import { loadTopology } from '../../dev/topology.ts';
 import { until } from '../../dev/until.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { PartyId, PolicyId, RequestId } from '../../schema/contracts/primitives.ts';
@@ -27,6 +28,8 @@ export type PlatformOptions = {
   /** Restart a worker that died; default true. */
   readonly supervise?: boolean;
   readonly poolSize?: number;
+  /** Solana's slot time; default as in temporal-dev.yaml. A benchmark of the platform does not want to wait for slots. */
+  readonly slotTimeMs?: number;
   readonly env?: Readonly<Record<string, string>>;
 };
 
@@ -65,8 +68,14 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   const dataDir = mkdtempSync(join(tmpdir(), 'keysaga-platform-'));
   const failPoints = join(dataDir, 'fail-points');
   mkdirSync(failPoints);
+  const { topology } = loadTopology();
+  const { solana } = topology.chains;
   const stack = await startStack({
     dataDir,
+    topology: {
+      ...topology,
+      chains: { ...topology.chains, solana: { ...solana, slotTimeMs: options.slotTimeMs ?? solana.slotTimeMs } },
+    },
     parts: ['temporal', 'postgres', ...chains],
     mining: { mode: 'off', blockIntervalMs: 1000, settleBlocks: 0 },
   });

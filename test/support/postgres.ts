@@ -24,7 +24,8 @@ export async function startTestPostgres(): Promise<TestPostgres> {
   const dataDir = mkdtempSync(join(tmpdir(), 'keysaga-pg-test-'));
   const stack = await startStack({ parts: ['postgres'], dataDir });
   const opened: CoordinatorDatabase[] = [];
-  const create = (name = 'test') => stack.postgres.createDatabase(`${name}_${randomBytes(4).toString('hex')}`);
+  const create = (name = 'test') =>
+    stack.postgres.createDatabase(`${name}_${randomBytes(4).toString('hex')}`);
   return {
     stack,
     create,

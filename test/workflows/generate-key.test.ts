@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { GenerateKeyRequest } from '../../schema/contracts/key.ts';
-import type { KeygenStatus } from '../../schema/contracts/saga.ts';
+import type { KeygenOutcome, KeygenStatus } from '../../schema/contracts/saga.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { keyRequest, uniqueId } from './support/fixtures.ts';
 import { codeOf, Stage, until } from './support/stage.ts';
@@ -39,7 +39,7 @@ const never = (party: string, attempt: string, keyId: string) => ({
 describe('key generation', () => {
   it('certifies with n, activates, provisions', async () => {
     const { world, handle, status, request } = await begin();
-    const key = await handle.result();
+    const { key } = (await handle.result()) as KeygenOutcome;
     expect(key).toMatchObject({ keyId: request.requestId, parties: PARTIES });
     expect(world.inputs('certifyKey')[0]?.certificates).toHaveLength(3);
     expect(world.hops.slice(0, 4)).toEqual(['reserveKey', 'prepare', 'round', 'certifyKey']);
@@ -54,7 +54,7 @@ describe('key generation', () => {
     expect(await status()).toMatchObject({
       phase: 'Active',
       certificates: 3,
-      address: (key as { address: string }).address,
+      address: key.address,
     });
   });
 
@@ -105,7 +105,9 @@ describe('key generation', () => {
     while (!(await status()).waitingFor.includes(late)) expect(Date.now()).toBeLessThan(deadline);
     expect(world.count('certifyKey')).toBe(0);
     await stage.party(late);
-    await expect(handle.result()).resolves.toMatchObject({ parties: ['alpha', 'beta', late] });
+    await expect(handle.result()).resolves.toMatchObject({
+      key: { parties: ['alpha', 'beta', late] },
+    });
     expect(world.count('prepare')).toBeGreaterThan(3);
   }, 90_000);
 
@@ -134,7 +136,7 @@ describe('key generation', () => {
     const { world, handle, request } = await begin((w) =>
       w.on('activate gamma', (_input, n) => (n === 0 ? back : undefined)),
     );
-    await expect(handle.result()).resolves.toMatchObject({ keyId: request.requestId });
+    await expect(handle.result()).resolves.toMatchObject({ key: { keyId: request.requestId } });
     expect(world.inputs('activateWallet')[0]?.activated).toEqual(
       expect.arrayContaining(['alpha', 'beta']),
     );
@@ -176,7 +178,9 @@ describe('key generation', () => {
       path: 'too-late',
     });
     release();
-    await expect(late.handle.result()).resolves.toMatchObject({ keyId: late.request.requestId });
+    await expect(late.handle.result()).resolves.toMatchObject({
+      key: { keyId: late.request.requestId },
+    });
     expect(late.world.count('destroy')).toBe(0);
   });
 

@@ -1,4 +1,5 @@
 /** What takes hours or days, on the time-skipping server. */
+import type { WorkflowHandle } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { approval, inputOf, intent, iso, policy, uniqueId } from './support/fixtures.ts';
 import { codeOf, Stage, untilStatus } from './support/stage.ts';
@@ -11,6 +12,14 @@ beforeAll(async () => {
   stage = await Stage.open('time-skipping');
 });
 afterAll(() => stage?.close());
+
+/** The test server does not skip time by itself while a task waits in a stopped party's queue. */
+async function passTime(handle: WorkflowHandle, stepMs: number): Promise<void> {
+  for (let steps = 0; (await handle.describe()).status.name === 'RUNNING'; steps++) {
+    expect(steps).toBeLessThan(400);
+    await stage.env.sleep(stepMs);
+  }
+}
 
 describe('waiting', () => {
   it('three days for approvals, and then it pays', async () => {
@@ -82,6 +91,7 @@ describe('absent parties', () => {
     for (const name of ['alice', 'bob'] as const)
       await handle.signal('approve', approval(i, name, await stage.now()));
     const begun = await stage.now();
+    await passTime(handle, 20_000);
     expect(await codeOf(handle.result())).toBe('PartyUnavailable');
     expect((await stage.now()) - begun).toBeGreaterThanOrEqual(1_200_000);
     expect(world.hops.slice(-3)).toEqual(['releaseLease', 'release', 'fail']);
@@ -102,14 +112,17 @@ describe('absent parties', () => {
     const handle = await stage.transfer(inputOf(i, { waitForParties: 60 }));
     for (const name of ['alice', 'bob'] as const)
       await handle.signal('approve', approval(i, name, await stage.now()));
-    await untilStatus(handle, 'alert', (s) => s.waitingFor.includes('ALERT past the pivot'));
-    await stage.env.sleep(2 * DAY);
+    const begun = await stage.now();
+    while ((await stage.now()) - begun < 6 * HOUR) {
+      await untilStatus(handle, 'alert', (s) => s.waitingFor.includes('ALERT past the pivot'));
+      await stage.env.sleep(HOUR / 2);
+    }
     const status = await untilStatus(handle, 'still there', (s) => s.pivotPassed);
     expect(status.phase).not.toBe('Failed');
     for (const step of ['release', 'releaseLease', 'fail'] as const)
       expect(world.count(step)).toBe(0);
     const { events } = await handle.fetchHistory();
-    expect(events?.length, 'back-off keeps the history short').toBeLessThan(12_000);
+    expect(events?.length, 'back-off keeps the history short').toBeLessThan(1_000 + 24 * 60);
     await handle.terminate();
   }, 120_000);
 });

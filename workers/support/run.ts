@@ -1,6 +1,6 @@
 /** What every worker process does alike: log, say when it is ready, end in order, fail with one clear line. */
 import { hostname } from 'node:os';
-import { type NativeConnection, type Worker, Runtime, DefaultLogger } from '@temporalio/worker';
+import { DefaultLogger, type NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import pino from 'pino';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 
@@ -20,13 +20,23 @@ export function installRuntime(log: pino.Logger): void {
   Runtime.install({
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => {
       const at = level === 'ERROR' ? 'error' : level === 'WARN' ? 'warn' : 'info';
-      log[at]({ sdk: { taskQueue: meta?.taskQueue, workflowId: meta?.workflowId, error: `${meta?.error ?? ''}` } }, message);
+      log[at](
+        {
+          sdk: {
+            taskQueue: meta?.taskQueue,
+            workflowId: meta?.workflowId,
+            error: `${meta?.error ?? ''}`,
+          },
+        },
+        message,
+      );
     }),
     shutdownSignals: ['SIGINT', 'SIGTERM'],
   });
 }
 
-export const instanceName = (configured?: string): string => configured ?? `${process.pid}@${hostname()}`;
+export const instanceName = (configured?: string): string =>
+  configured ?? `${process.pid}@${hostname()}`;
 
 /**
  * Runs the workers until a signal; prints the ready line (`{"ready":true,…}`) once all of them poll; then closes what
@@ -45,7 +55,8 @@ export async function serve(
   try {
     await running;
   } finally {
-    for (const step of [...close].reverse()) await step().catch((error: unknown) => log.error({ err: error }, 'closing failed'));
+    for (const step of [...close].reverse())
+      await step().catch((error: unknown) => log.error({ err: error }, 'closing failed'));
     await connection.close();
     log.info('stopped');
   }

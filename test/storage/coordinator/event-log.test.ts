@@ -1,8 +1,8 @@
 /** The event log on a real PostgreSQL: order, versions, snapshots, past states, and that nothing is lost or changed. */
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { until } from '../../../dev/until.ts';
 import type { Fold, StoredEvent, UnitOfWork } from '../../../core/ports/ledger.ts';
+import { until } from '../../../dev/until.ts';
 import { streams } from '../../../schema/contracts/events.ts';
 import type { RequestId } from '../../../schema/contracts/primitives.ts';
 import { createFollower } from '../../../storage/coordinator/follow.ts';
@@ -41,11 +41,20 @@ beforeEach(async () => {
 
 describe('append', () => {
   it('keeps versions without gaps and refuses a version that is not the newest', async () => {
-    const first = await uow.events.append(stream('a'), 0, [initiated('a'), phaseChanged('a', 'Preparing')]);
+    const first = await uow.events.append(stream('a'), 0, [
+      initiated('a'),
+      phaseChanged('a', 'Preparing'),
+    ]);
     expect(first.map((e) => e.version)).toEqual([1, 2]);
-    await expect(uow.events.append(stream('a'), 0, [initiated('a')])).rejects.toMatchObject({ code: 'VersionConflict' });
-    await expect(uow.events.append(stream('a'), 1, [phaseChanged('a', 'Signing')])).rejects.toMatchObject({ code: 'VersionConflict' });
-    await expect(uow.events.append(stream('a'), 7, [phaseChanged('a', 'Signing')])).rejects.toMatchObject({ code: 'VersionConflict' });
+    await expect(uow.events.append(stream('a'), 0, [initiated('a')])).rejects.toMatchObject({
+      code: 'VersionConflict',
+    });
+    await expect(
+      uow.events.append(stream('a'), 1, [phaseChanged('a', 'Signing')]),
+    ).rejects.toMatchObject({ code: 'VersionConflict' });
+    await expect(
+      uow.events.append(stream('a'), 7, [phaseChanged('a', 'Signing')]),
+    ).rejects.toMatchObject({ code: 'VersionConflict' });
     expect(await uow.events.read(stream('a'))).toEqual(first);
   });
 
@@ -66,13 +75,20 @@ describe('append', () => {
     const events = await uow.events.read(stream('race'));
     expect(events.map((e) => e.version)).toEqual(Array.from({ length: 41 }, (_, i) => i + 1));
     expect(conflicts.some((n) => n > 0)).toBe(true);
-    const [boxed] = await database.db.execute<{ n: number }>(sql`select count(*)::int as n from outbox`);
+    const [boxed] = await database.db.execute<{ n: number }>(
+      sql`select count(*)::int as n from outbox`,
+    );
     expect(boxed?.n).toBe(41);
   });
 
   it('names the field of an event that does not fit its schema, and writes nothing', async () => {
-    const bad = { ...initiated('bad'), data: { ...initiated('bad').data, intentDigest: 'xyz' } } as never;
-    await expect(uow.events.append(stream('bad'), 0, [initiated('bad'), bad])).rejects.toMatchObject({
+    const bad = {
+      ...initiated('bad'),
+      data: { ...initiated('bad').data, intentDigest: 'xyz' },
+    } as never;
+    await expect(
+      uow.events.append(stream('bad'), 0, [initiated('bad'), bad]),
+    ).rejects.toMatchObject({
       code: 'InvalidInput',
       details: { field: 'events.1.data.intentDigest' },
     });
@@ -83,7 +99,10 @@ describe('append', () => {
     await database.db.execute(
       sql`insert into events (stream, version, type, data, at) values (${stream('old')}, 1, 'keysaga.transfer.initiated.v1', '{}', now())`,
     );
-    await expect(uow.events.read(stream('old'))).rejects.toMatchObject({ code: 'Internal', retryable: false });
+    await expect(uow.events.read(stream('old'))).rejects.toMatchObject({
+      code: 'Internal',
+      retryable: false,
+    });
   });
 
   it('never runs time backwards within a stream', async () => {
@@ -100,7 +119,10 @@ const counter: Fold<{ events: number; phases: string[] }> = {
   initial: { events: 0, phases: [] },
   apply: (s, e) => ({
     events: s.events + 1,
-    phases: e.type === 'keysaga.transfer.phase-changed.v1' ? [...s.phases, e.data.phase].slice(-3) : s.phases,
+    phases:
+      e.type === 'keysaga.transfer.phase-changed.v1'
+        ? [...s.phases, e.data.phase].slice(-3)
+        : s.phases,
   }),
 };
 
@@ -108,17 +130,26 @@ describe('load', () => {
   it('keeps a snapshot every 100 events and starts from it', async () => {
     await uow.events.append(stream('s'), 0, [initiated('s')]);
     for (let v = 1; v < 250; v += 50)
-      await uow.events.append(stream('s'), v, Array.from({ length: 50 }, (_, i) => phaseChanged('s', `p${v + i}`)));
+      await uow.events.append(
+        stream('s'),
+        v,
+        Array.from({ length: 50 }, (_, i) => phaseChanged('s', `p${v + i}`)),
+      );
     const whole = await uow.events.load(stream('s'), counter);
     expect(whole).toMatchObject({ version: 251, state: { events: 251 } });
-    const snapshots = await database.db.execute<{ version: number }>(sql`select version from snapshots`);
+    const snapshots = await database.db.execute<{ version: number }>(
+      sql`select version from snapshots`,
+    );
     expect(snapshots.map((s) => s.version)).toEqual([200]);
     // From the snapshot: a fold that would count differently shows where it began.
     const applied: number[] = [];
-    const watched = { ...counter, apply: (s: typeof counter.initial, e: never) => {
-      applied.push((e as StoredEvent).version);
-      return counter.apply(s, e);
-    } };
+    const watched = {
+      ...counter,
+      apply: (s: typeof counter.initial, e: never) => {
+        applied.push((e as StoredEvent).version);
+        return counter.apply(s, e);
+      },
+    };
     expect(await uow.events.load(stream('s'), watched)).toEqual(whole);
     expect(applied[0]).toBe(201);
     // New code does not fold an old snapshot.
@@ -133,23 +164,29 @@ describe('load', () => {
     await uow.events.append(stream('p'), 1, [phaseChanged('p', 'Preparing')]);
     clock.advance(1000);
     await uow.events.append(stream('p'), 2, [phaseChanged('p', 'Signing')]);
-    const at = async (iso: string) => (await uow.events.load(stream('p'), counter, { at: iso })).version;
+    const at = async (iso: string) =>
+      (await uow.events.load(stream('p'), counter, { at: iso })).version;
     expect(await at('2025-12-31T23:59:59.999Z')).toBe(0);
     expect(await at('2026-01-01T00:00:00.999Z')).toBe(1);
     expect(await at('2026-01-01T00:00:01.000Z')).toBe(2);
     expect(await at('2026-01-01T00:00:02.000Z')).toBe(3);
-    expect(await uow.events.read(stream('p'), { after: 1, at: '2026-01-01T00:00:01.500Z' })).toHaveLength(1);
+    expect(
+      await uow.events.read(stream('p'), { after: 1, at: '2026-01-01T00:00:01.500Z' }),
+    ).toHaveLength(1);
   });
 });
 
 describe('append-only', () => {
-  it.each(['update events set type = type', 'delete from events', 'truncate events'])('refuses: %s', async (statement) => {
-    await uow.events.append(stream('x'), 0, [initiated('x')]);
-    await expect(database.db.execute(sql.raw(statement))).rejects.toMatchObject({
-      cause: { message: expect.stringContaining('append-only') },
-    });
-    expect(await uow.events.read(stream('x'))).toHaveLength(1);
-  });
+  it.each(['update events set type = type', 'delete from events', 'truncate events'])(
+    'refuses: %s',
+    async (statement) => {
+      await uow.events.append(stream('x'), 0, [initiated('x')]);
+      await expect(database.db.execute(sql.raw(statement))).rejects.toMatchObject({
+        cause: { message: expect.stringContaining('append-only') },
+      });
+      expect(await uow.events.read(stream('x'))).toHaveLength(1);
+    },
+  );
 });
 
 describe('transactions', () => {
@@ -163,7 +200,9 @@ describe('transactions', () => {
       }),
     ).rejects.toThrow('no');
     expect(await uow.events.read(stream('r'))).toEqual([]);
-    expect(await uow.transaction((tx) => tx.claim('transfer', 'r', 'other'))).toEqual({ fresh: true });
+    expect(await uow.transaction((tx) => tx.claim('transfer', 'r', 'other'))).toEqual({
+      fresh: true,
+    });
     expect(await uow.transaction((tx) => tx.leases.lockByOwner('r'))).toEqual([]);
   });
 
@@ -183,7 +222,12 @@ describe('transactions', () => {
 
   it('try a deadlock again', async () => {
     let tries = 0;
-    const both = (a: string, b: string, mine: ReturnType<typeof gate>, other: ReturnType<typeof gate>) =>
+    const both = (
+      a: string,
+      b: string,
+      mine: ReturnType<typeof gate>,
+      other: ReturnType<typeof gate>,
+    ) =>
       uow.transaction(async (tx) => {
         tries += 1;
         await tx.lock(a);
@@ -200,7 +244,10 @@ describe('transactions', () => {
     const claim = (hash: string) => uow.transaction((tx) => tx.claim('transfer', 'id', hash));
     expect(await claim('h1')).toEqual({ fresh: true });
     expect(await claim('h1')).toEqual({ fresh: false });
-    await expect(claim('h2')).rejects.toMatchObject({ code: 'RequestConflict', details: { field: 'requestId' } });
+    await expect(claim('h2')).rejects.toMatchObject({
+      code: 'RequestConflict',
+      details: { field: 'requestId' },
+    });
   });
 });
 
@@ -226,7 +273,8 @@ describe('followers', () => {
     });
     await written.opened;
     await uow.events.append(stream('fast'), 0, [initiated('fast')]);
-    for (let i = 0; i < 5; i++) expect(await follower.runOnce()).toMatchObject({ applied: 0, waiting: true });
+    for (let i = 0; i < 5; i++)
+      expect(await follower.runOnce()).toMatchObject({ applied: 0, waiting: true });
     go.open();
     await slow;
     expect(await follower.runOnce()).toMatchObject({ applied: 2, waiting: false });
@@ -242,7 +290,10 @@ describe('followers', () => {
       })
       .catch(() => {});
     await uow.events.append(stream('next'), 0, [initiated('next')]);
-    await until(async () => (await follower.runOnce()).applied === 1, { deadlineMs: 5_000, what: 'the gap is passed' });
+    await until(async () => (await follower.runOnce()).applied === 1, {
+      deadlineMs: 5_000,
+      what: 'the gap is passed',
+    });
     expect(seen.map((e) => e.stream)).toEqual(['transfer-next']);
   });
 
@@ -267,14 +318,19 @@ describe('followers', () => {
       }
     });
     await Promise.all(writers);
-    await until(() => seen.length >= 8 * 20 * 2, { deadlineMs: 10_000, what: 'all events are followed' });
+    await until(() => seen.length >= 8 * 20 * 2, {
+      deadlineMs: 10_000,
+      what: 'all events are followed',
+    });
     done = true;
     await following;
     expect(seen).toHaveLength(8 * 20 * 2);
     const positions = seen.map((e) => e.position);
     expect(positions).toEqual([...positions].sort((a, b) => a - b));
     expect(new Set(positions).size).toBe(positions.length);
-    const all = await database.db.execute<{ position: string }>(sql`select position from events order by position`);
+    const all = await database.db.execute<{ position: string }>(
+      sql`select position from events order by position`,
+    );
     expect(positions).toEqual(all.map((row) => Number(row.position)));
   });
 
@@ -311,16 +367,23 @@ describe('outbox', () => {
       good.push(event.position);
     });
     bus.subscribe('flaky', async (event) => {
-      if (event.type === 'keysaga.transfer.phase-changed.v1' && failures-- > 0) throw new TypeError('not now');
+      if (event.type === 'keysaga.transfer.phase-changed.v1' && failures-- > 0)
+        throw new TypeError('not now');
       flaky.push(event.position);
     });
     const publisher = createOutboxPublisher(database, bus, { pollMs: 20 });
     await publisher.start();
     const written = [
-      ...(await uow.events.append(stream('o'), 0, [initiated('o'), phaseChanged('o', 'Preparing')])),
+      ...(await uow.events.append(stream('o'), 0, [
+        initiated('o'),
+        phaseChanged('o', 'Preparing'),
+      ])),
       ...(await uow.events.append(stream('o'), 2, [phaseChanged('o', 'Signing')])),
     ].map((e) => e.position);
-    await until(() => flaky.length === 3, { deadlineMs: 10_000, what: 'the flaky handler has all' });
+    await until(() => flaky.length === 3, {
+      deadlineMs: 10_000,
+      what: 'the flaky handler has all',
+    });
     expect(flaky).toEqual(written);
     expect(good).toEqual(written);
     await until(async () => (await database.db.execute(sql`select from outbox`)).length === 0, {

@@ -1,8 +1,9 @@
 /** Valid events of small streams. */
-import type { DomainEvent } from '../../../schema/contracts/events.ts';
+
 import type { SignedApproval } from '../../../schema/contracts/approval.ts';
-import type { GenerateKeyRequest, KeyDescriptor } from '../../../schema/contracts/key.ts';
+import type { DomainEvent } from '../../../schema/contracts/events.ts';
 import type { TransferIntent } from '../../../schema/contracts/intent.ts';
+import type { GenerateKeyRequest, KeyDescriptor } from '../../../schema/contracts/key.ts';
 import type { SignedPolicy } from '../../../schema/contracts/policy.ts';
 
 export const HASH = 'ab'.repeat(32);
@@ -19,7 +20,10 @@ export class TestClock {
   }
 }
 
-export const intent = (requestId: string, change: Partial<Record<keyof TransferIntent, string>> = {}): TransferIntent =>
+export const intent = (
+  requestId: string,
+  change: Partial<Record<keyof TransferIntent, string>> = {},
+): TransferIntent =>
   ({
     requestId,
     walletId: 'w1',
@@ -48,7 +52,10 @@ export const initiated = (requestId: string): DomainEvent =>
 export const phaseChanged = (requestId: string, phase: string): DomainEvent =>
   ({ type: 'keysaga.transfer.phase-changed.v1', data: { requestId, phase } }) as DomainEvent;
 
-export const approvalBy = (approver: string, decision: 'approve' | 'reject' = 'approve'): SignedApproval =>
+export const approvalBy = (
+  approver: string,
+  decision: 'approve' | 'reject' = 'approve',
+): SignedApproval =>
   ({
     approval: {
       intentDigest: HASH,
@@ -61,7 +68,11 @@ export const approvalBy = (approver: string, decision: 'approve' | 'reject' = 'a
     signature: '22'.repeat(64),
   }) as SignedApproval;
 
-export const decided = (requestId: string, approver: string, decision: 'approve' | 'reject'): DomainEvent =>
+export const decided = (
+  requestId: string,
+  approver: string,
+  decision: 'approve' | 'reject',
+): DomainEvent =>
   ({
     type: 'keysaga.transfer.decision-recorded.v1',
     data: { requestId, signed: approvalBy(approver, decision) },
@@ -115,11 +126,19 @@ export const key: KeyDescriptor = {
 export const keyEvents: readonly DomainEvent[] = [
   {
     type: 'keysaga.key.requested.v1',
-    data: { request: keyRequest, workflowId: 'keygen/w1', protocol: 'frost-ed25519', policyHash: HASH },
+    data: {
+      request: keyRequest,
+      workflowId: 'keygen/w1',
+      protocol: 'frost-ed25519',
+      policyHash: HASH,
+    },
   },
   { type: 'keysaga.key.certified.v1', data: { key, certificates: [] } },
   { type: 'keysaga.key.party-activated.v1', data: { keyId: 'w1', party: 'alpha' } },
   { type: 'keysaga.key.party-activated.v1', data: { keyId: 'w1', party: 'beta' } },
   { type: 'keysaga.key.generated.v1', data: { key, activated: ['alpha', 'beta'] } },
 ] as unknown as DomainEvent[];
-export const walletActivated = { type: 'keysaga.wallet.activated.v1', data: { walletId: 'w1', key } } as DomainEvent;
+export const walletActivated = {
+  type: 'keysaga.wallet.activated.v1',
+  data: { walletId: 'w1', key },
+} as DomainEvent;

@@ -1,8 +1,8 @@
 /** The read side: what the tables say, how soon, and that they can be made again from nothing. */
 import { sql } from 'drizzle-orm';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { until } from '../../../dev/until.ts';
 import type { UnitOfWork } from '../../../core/ports/ledger.ts';
+import { until } from '../../../dev/until.ts';
 import { type DomainEvent, streams } from '../../../schema/contracts/events.ts';
 import type { RequestId } from '../../../schema/contracts/primitives.ts';
 import {
@@ -14,7 +14,16 @@ import {
   type Projector,
 } from '../../../storage/coordinator/index.ts';
 import { startTestPostgres, type TestPostgres } from '../../support/postgres.ts';
-import { decided, HASH, initiated, keyEvents, phaseChanged, policyAdopted, TestClock, walletActivated } from './fixtures.ts';
+import {
+  decided,
+  HASH,
+  initiated,
+  keyEvents,
+  phaseChanged,
+  policyAdopted,
+  TestClock,
+  walletActivated,
+} from './fixtures.ts';
 
 let postgres: TestPostgres;
 let database: CoordinatorDatabase;
@@ -55,8 +64,14 @@ const ended = (requestId: string): DomainEvent[] =>
         signed: { network: 'solana:surfnet-local', id: `tx-${requestId}`, bytes: 'aa' },
       },
     },
-    { type: 'keysaga.transfer.undo-recorded.v1', data: { requestId, step: 'abort', outcome: 'owed', party: 'gamma' } },
-    { type: 'keysaga.transfer.completed.v1', data: { requestId, transactionId: `tx-${requestId}`, confirmations: 9 } },
+    {
+      type: 'keysaga.transfer.undo-recorded.v1',
+      data: { requestId, step: 'abort', outcome: 'owed', party: 'gamma' },
+    },
+    {
+      type: 'keysaga.transfer.completed.v1',
+      data: { requestId, transactionId: `tx-${requestId}`, confirmations: 9 },
+    },
   ] as unknown as DomainEvent[];
 
 async function history(): Promise<void> {
@@ -64,14 +79,20 @@ async function history(): Promise<void> {
   await uow.events.append(streams.key('w1'), 0, keyEvents);
   await uow.events.append('wallet-w1', 0, [walletActivated]);
   for (const id of ['t1', 't2', 't3']) {
-    await uow.events.append(transfer(id), 0, [initiated(id), phaseChanged(id, 'AwaitingApprovals')]);
+    await uow.events.append(transfer(id), 0, [
+      initiated(id),
+      phaseChanged(id, 'AwaitingApprovals'),
+    ]);
     clock.advance(1000);
   }
   await uow.events.append(transfer('t1'), 2, [decided('t1', 'ann', 'approve')]);
   await uow.events.append(transfer('t2'), 2, [decided('t2', 'ben', 'reject')]);
   await uow.events.append(transfer('t3'), 2, ended('t3'));
   await uow.events.append('wallet-w1', 1, [
-    { type: 'keysaga.wallet.funds-spent.v1', data: { walletId: 'w1', requestId: 't3', transactionId: 'x', at: HASH } } as unknown as DomainEvent,
+    {
+      type: 'keysaga.wallet.funds-spent.v1',
+      data: { walletId: 'w1', requestId: 't3', transactionId: 'x', at: HASH },
+    } as unknown as DomainEvent,
   ]);
 }
 
@@ -121,8 +142,13 @@ describe('projections', () => {
     expect(second.next).toBeUndefined();
     expect((await reads.transfers({ phase: ['Completed'] })).items).toHaveLength(1);
     expect((await reads.transfers({ walletId: 'other' })).items).toEqual([]);
-    await expect(reads.transfers({}, 'zzz')).rejects.toMatchObject({ code: 'InvalidInput', details: { field: 'cursor' } });
-    await expect(reads.transfers({}, undefined, 0)).rejects.toMatchObject({ details: { field: 'limit' } });
+    await expect(reads.transfers({}, 'zzz')).rejects.toMatchObject({
+      code: 'InvalidInput',
+      details: { field: 'cursor' },
+    });
+    await expect(reads.transfers({}, undefined, 0)).rejects.toMatchObject({
+      details: { field: 'limit' },
+    });
   });
 
   it('are equal after a rebuild from nothing', async () => {
@@ -131,7 +157,11 @@ describe('projections', () => {
     const tables = ['wallets', 'transfers', 'approvals', 'parties', 'policies'];
     const dump = () =>
       Promise.all(
-        tables.map(async (t) => (await database.db.execute(sql.raw(`select to_jsonb(x) as row from ${t} x order by 1`))).map((r) => r.row)),
+        tables.map(async (t) =>
+          (
+            await database.db.execute(sql.raw(`select to_jsonb(x) as row from ${t} x order by 1`))
+          ).map((r) => r.row),
+        ),
       );
     const before = await dump();
     await database.db.execute(sql`delete from transfers where request_id = 't1'`);
@@ -152,7 +182,11 @@ describe('projections', () => {
     });
     const started = performance.now();
     await other.events.append(transfer('quick'), 0, [initiated('quick')]);
-    await until(() => reads.transfer('quick'), { deadlineMs: 5_000, intervalMs: 5, what: 'the transfer is projected' });
+    await until(() => reads.transfer('quick'), {
+      deadlineMs: 5_000,
+      intervalMs: 5,
+      what: 'the transfer is projected',
+    });
     expect(performance.now() - started).toBeLessThan(1_000);
     await projector.stop();
   });
@@ -167,10 +201,13 @@ describe('projections', () => {
       );
     for (let i = 0; i < 5; i++) {
       await kill();
-      await until(() => uow.events.append(transfer(`k${i}`), 0, [initiated(`k${i}`)]).then(() => true), {
-        deadlineMs: 5_000,
-        what: 'an append succeeds',
-      }).catch(async (error) => {
+      await until(
+        () => uow.events.append(transfer(`k${i}`), 0, [initiated(`k${i}`)]).then(() => true),
+        {
+          deadlineMs: 5_000,
+          what: 'an append succeeds',
+        },
+      ).catch(async (error) => {
         // The append may have been committed before its answer was lost.
         if ((await uow.events.read(transfer(`k${i}`))).length === 0) throw error;
       });
@@ -182,12 +219,17 @@ describe('projections', () => {
 
 describe('party board', () => {
   it('ranks parties without recent failures first and forgets old ones', async () => {
-    const board = <T>(work: (p: Parameters<Parameters<UnitOfWork['transaction']>[0]>[0]['parties']) => Promise<T>) =>
-      uow.transaction((tx) => work(tx.parties));
+    const board = <T>(
+      work: (p: Parameters<Parameters<UnitOfWork['transaction']>[0]>[0]['parties']) => Promise<T>,
+    ) => uow.transaction((tx) => work(tx.parties));
     const report = (party: string, ok: boolean, code?: string) =>
       ({ party, ok, step: 'prepare', ...(code === undefined ? {} : { code }) }) as never;
-    await board((p) => p.record([report('beta', false, 'PartyUnavailable'), report('alpha', true)]));
-    await board((p) => p.record([report('alpha', false, 'ProtocolFault'), report('alpha', false, 'ProtocolFault')]));
+    await board((p) =>
+      p.record([report('beta', false, 'PartyUnavailable'), report('alpha', true)]),
+    );
+    await board((p) =>
+      p.record([report('alpha', false, 'ProtocolFault'), report('alpha', false, 'ProtocolFault')]),
+    );
     const parties = ['alpha', 'beta', 'gamma'];
     expect(await board((p) => p.ranking(parties, 's'))).toEqual(['gamma', 'beta', 'alpha']);
     await board((p) => p.record([report('alpha', true)]));
@@ -195,14 +237,16 @@ describe('party board', () => {
     expect(await board((p) => p.ranking(parties, 's'))).toEqual(['gamma', 'alpha', 'beta']);
     clock.advance(301_000);
     const spread = new Set<string>();
-    for (let i = 0; i < 20; i++) spread.add((await board((p) => p.ranking(parties, `s${i}`)))[0] as string);
+    for (let i = 0; i < 20; i++)
+      spread.add((await board((p) => p.ranking(parties, `s${i}`)))[0] as string);
     expect(spread.size).toBe(3);
   });
 });
 
 describe('leases', () => {
   const lease = { resource: 'bitcoin:n:tx:0', detail: { amount: '1' } };
-  const take = (owner: string) => uow.transaction((tx) => tx.leases.tryTake(owner, 'w1', 'n', lease));
+  const take = (owner: string) =>
+    uow.transaction((tx) => tx.leases.tryTake(owner, 'w1', 'n', lease));
   const set = (owner: string, state: 'pivoted' | 'released' | 'consumed') =>
     uow.transaction((tx) => tx.leases.setState(owner, state));
 

@@ -46,6 +46,7 @@ export class Stage {
   static async open(
     kind: Kind,
     parties: readonly string[] = ['alpha', 'beta', 'gamma'],
+    worker: { buildId?: string } = {},
   ): Promise<Stage> {
     const logger = new DefaultLogger(
       (process.env.SAGA_LOG as 'INFO' | undefined) ?? 'ERROR',
@@ -94,7 +95,7 @@ export class Stage {
           Object.entries(SEARCH_ATTRIBUTES).map(([name, type]) => [name, INDEXED[type]]),
         ),
       });
-    await stage.sagas();
+    await stage.sagas(worker);
     await stage.part(TASK_QUEUES.ledger, stage.worlds.activities(LEDGER_STEPS));
     await stage.part(TASK_QUEUES.chain, stage.worlds.activities(CHAIN_STEPS));
     for (const party of parties) await stage.party(party);

@@ -11,8 +11,8 @@ CREATE TABLE "ceremony_words" (
 	"key_id" text NOT NULL,
 	"attempt" uuid NOT NULL,
 	"kind" text NOT NULL,
-	"certificate" jsonb,
-	"never" jsonb,
+	"certificate" json,
+	"never" json,
 	"at" timestamp (3) with time zone NOT NULL,
 	CONSTRAINT "ceremony_words_key_id_attempt_pk" PRIMARY KEY("key_id","attempt")
 );
@@ -42,7 +42,7 @@ CREATE TABLE "policies" (
 	"policy_id" text NOT NULL,
 	"version" integer NOT NULL,
 	"hash" text NOT NULL,
-	"document" jsonb NOT NULL,
+	"document" json NOT NULL,
 	"received_at" timestamp (3) with time zone NOT NULL,
 	CONSTRAINT "policies_policy_id_version_pk" PRIMARY KEY("policy_id","version")
 );
@@ -50,7 +50,7 @@ CREATE TABLE "policies" (
 CREATE TABLE "rejections" (
 	"intent_digest" text NOT NULL,
 	"approver" text NOT NULL,
-	"signed" jsonb NOT NULL,
+	"signed" json NOT NULL,
 	"received_at" timestamp (3) with time zone NOT NULL,
 	CONSTRAINT "rejections_intent_digest_approver_pk" PRIMARY KEY("intent_digest","approver")
 );
@@ -77,10 +77,10 @@ CREATE TABLE "rounds" (
 	"attempt" uuid NOT NULL,
 	"round" integer NOT NULL,
 	"inbox_hash" text NOT NULL,
-	"inbox" jsonb NOT NULL,
+	"inbox" json NOT NULL,
 	"outbox_hash" text,
-	"outbox" jsonb,
-	"keygen" jsonb,
+	"outbox" json,
+	"keygen" json,
 	"committed_at" timestamp (3) with time zone NOT NULL,
 	"answered_at" timestamp (3) with time zone,
 	CONSTRAINT "rounds_attempt_round_pk" PRIMARY KEY("attempt","round")
@@ -93,13 +93,13 @@ CREATE TABLE "sessions" (
 	"epoch" integer NOT NULL,
 	"request_id" text NOT NULL,
 	"request_hash" text NOT NULL,
-	"request" jsonb NOT NULL,
-	"answer" jsonb NOT NULL,
+	"request" json NOT NULL,
+	"answer" json NOT NULL,
 	"policy_id" text NOT NULL,
 	"policy_hash" text NOT NULL,
 	"state" text NOT NULL,
 	"session_id" text,
-	"prepared" jsonb,
+	"prepared" json,
 	"members" jsonb NOT NULL,
 	"machine_version" text NOT NULL,
 	"rounds" integer NOT NULL,
@@ -121,7 +121,7 @@ CREATE TABLE "shares" (
 	"epoch" integer NOT NULL,
 	"attempt" uuid NOT NULL,
 	"state" text NOT NULL,
-	"descriptor" jsonb NOT NULL,
+	"descriptor" json NOT NULL,
 	"index" integer NOT NULL,
 	"sealed" "bytea",
 	"data_key_id" text NOT NULL,
@@ -143,7 +143,7 @@ CREATE TABLE "spent" (
 --> statement-breakpoint
 CREATE TABLE "witnessed_heads" (
 	"party" text PRIMARY KEY NOT NULL,
-	"signed" jsonb NOT NULL,
+	"signed" json NOT NULL,
 	"seen_at" timestamp (3) with time zone NOT NULL
 );
 --> statement-breakpoint

@@ -1,0 +1,264 @@
+/**
+ * `saga/transfer-latency`: from the last approval to the accepted broadcast, by Temporal's own event times.
+ * `saga/transfer-throughput`: transfers a second at saturation, and where the CPU goes. Both beside a saga of the same
+ * shape with empty activities, on the same server, in the same run, in turns.
+ */
+import { readFileSync } from 'node:fs';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
+import { temporal } from '@temporalio/proto';
+import { createDataConverter } from '../wire/data-converter.ts';
+import type { Wallet } from '../client/index.ts';
+import { approve } from '../test/support/parties.ts';
+import { type Platform, startPlatform } from '../test/support/platform.ts';
+import { EMPTY_QUEUES, emptyApprove, type emptyTransfer, type Shape } from './empty/workflows.ts';
+import { type Benchmark, type Figure, figure, quantile } from './figures.ts';
+
+const EventType = temporal.api.enums.v1.EventType;
+const RUNS = 50;
+const WARM_UP = 5;
+/** Transfers at once; more than the machine can do, fewer than the nonce accounts. */
+const CONCURRENCY = 48;
+const TRANSFERS = 144;
+
+/** Both sagas have two parties, two approvals and two rounds. `payload` is about what a FROST envelope carries. */
+const shape: Shape = { parties: ['alpha', 'beta'], approvals: 2, rounds: 2, payload: 1_500 };
+
+type Bench = { readonly platform: Platform; readonly client: Client; readonly wallets: readonly Wallet[]; close(): Promise<void> };
+
+async function open(wallets: number): Promise<Bench> {
+  const platform = await startPlatform({ chains: ['solana'], slotTimeMs: 20, poolSize: Math.ceil((CONCURRENCY * 2) / wallets) });
+  const { stack, payloadKey } = platform;
+  const keys = `bench:${payloadKey}`;
+  const { address, namespace } = stack.temporal;
+  const env = { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, KEYSAGA_PAYLOAD_KEYS: keys };
+  const script = 'bench/empty/worker.ts';
+  await Promise.all([
+    stack.startNode({ name: 'empty-sagas', script, args: ['sagas'], env }),
+    ...['alpha', 'beta', 'gamma'].map((party) =>
+      stack.startNode({ name: `empty-${party}`, script, args: ['party', party], env }),
+    ),
+  ]);
+  const connection = await Connection.connect({ address });
+  const client = new Client({
+    connection,
+    namespace,
+    dataConverter: createDataConverter({
+      keys: {
+        current: 'bench',
+        keys: { bench: Buffer.from(payloadKey, 'hex'), test: Buffer.from(payloadKey, 'hex') },
+      },
+    }),
+  });
+  const made: Wallet[] = [];
+  for (let i = 0; i < wallets; i++) made.push(await platform.wallet(`bench-${i}`, 'solana', { each: 100_000_000_000n }));
+  return {
+    platform,
+    client,
+    wallets: made,
+    async close() {
+      await connection.close();
+      await platform.close();
+    },
+  };
+}
+
+const milliseconds = (t: { seconds?: unknown; nanos?: number | null } | null | undefined): number =>
+  Number(t?.seconds ?? 0) * 1_000 + (t?.nanos ?? 0) / 1e6;
+
+/** Last approval signal → completion of `broadcast`, and the activity hops in between, from the history. */
+async function lastApprovalToBroadcast(handle: WorkflowHandle, broadcast: (name: string) => boolean): Promise<{ ms: number; hops: number }> {
+  const { events } = await handle.fetchHistory();
+  let approved = 0;
+  let done = 0;
+  const names = new Map<string, string>();
+  for (const event of events ?? []) {
+    if (event.eventType === EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) approved = milliseconds(event.eventTime);
+    const scheduled = event.activityTaskScheduledEventAttributes;
+    if (scheduled) names.set(`${event.eventId}`, scheduled.activityType?.name ?? '');
+    const completed = event.activityTaskCompletedEventAttributes;
+    if (completed && done === 0 && broadcast(names.get(`${completed.scheduledEventId}`) ?? '')) done = milliseconds(event.eventTime);
+  }
+  return { ms: done - approved, hops: hopsBetween(events ?? [], approved, done) };
+}
+
+/** The longest chain of activities that waited for one another: schedules after the workflow task that saw the one before end. */
+function hopsBetween(events: readonly temporal.api.history.v1.IHistoryEvent[], from: number, to: number): number {
+  let hops = 0;
+  let inTask = false;
+  for (const event of events) {
+    const at = milliseconds(event.eventTime);
+    if (at < from || at > to) continue;
+    if (event.eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED) {
+      if (!inTask && critical(event.activityTaskScheduledEventAttributes?.activityType?.name ?? '')) {
+        hops += 1;
+        inTask = true;
+      }
+    } else if (event.eventType === EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED) inTask = false;
+  }
+  return hops;
+}
+
+/** Records that run beside the path and are not waited for by the next step. */
+const critical = (name: string): boolean => !['recordDecision', 'recordPhase', 'reportParties'].includes(name);
+
+let runs = 0;
+const nextId = (): string => `bench-${Date.now().toString(36)}-${++runs}`;
+
+async function empty(client: Client): Promise<WorkflowHandle> {
+  const handle = await client.workflow.start<typeof emptyTransfer>('emptyTransfer', {
+    taskQueue: EMPTY_QUEUES.sagas,
+    workflowId: nextId(),
+    args: [shape],
+  });
+  for (let i = 0; i < shape.approvals; i++) await handle.signal(emptyApprove);
+  return handle;
+}
+
+async function real({ platform, client }: Bench, wallet: Wallet): Promise<WorkflowHandle> {
+  const intent = platform.intent(wallet, { amount: '900000', requestId: nextId() as never });
+  const approvals = platform.cast.approvers.slice(0, 2).map((who) => approve(intent, who));
+  await platform.client.transfer(intent);
+  for (const signed of approvals) await platform.client.signalDecision(intent.requestId, signed);
+  return client.workflow.getHandle(`transfer/${intent.requestId}`);
+}
+
+async function latency(): Promise<readonly Figure[]> {
+  const bench = await open(2);
+  try {
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    const hops: number[] = [];
+    for (let i = 0; i < RUNS + WARM_UP; i++) {
+      const handle = await real(bench, bench.wallets[i % bench.wallets.length] as Wallet);
+      await handle.result();
+      const measured = await lastApprovalToBroadcast(handle, (name) => name === 'broadcast');
+      const other = await empty(bench.client);
+      await other.result();
+      // The empty saga's eighth and later steps have one name; its broadcast is the completion before confirm's.
+      const yard = await emptyLatency(other);
+      if (i < WARM_UP) continue;
+      ours.push(measured.ms);
+      theirs.push(yard);
+      hops.push(measured.hops);
+    }
+    const yardstick = { name: 'the same shape, empty activities', samples: theirs };
+    return [
+      figure('saga/transfer-latency', 'ms', ours, yardstick),
+      {
+        name: 'saga/transfer-latency(hops)',
+        unit: '1',
+        median: quantile(hops, 0.5),
+        p99: quantile(hops, 0.99),
+        yardstick: { name: 'phases: build, prepare, rounds, pivot, attach, broadcast', median: 5 + shape.rounds },
+        ratio: quantile(hops, 0.5) / (5 + shape.rounds),
+      },
+    ];
+  } finally {
+    await bench.close();
+  }
+}
+
+/** In the empty saga broadcast is the third last activity: broadcast, confirm, settle. */
+async function emptyLatency(handle: WorkflowHandle): Promise<number> {
+  const { events } = await handle.fetchHistory();
+  let approved = 0;
+  const completions: number[] = [];
+  for (const event of events ?? []) {
+    if (event.eventType === EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) approved = milliseconds(event.eventTime);
+    if (event.eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED) completions.push(milliseconds(event.eventTime));
+  }
+  return (completions.at(-3) ?? 0) - approved;
+}
+
+/** CPU seconds of a process and its children so far (user and system), from /proc. */
+function cpuSeconds(pids: readonly number[]): number {
+  let ticks = 0;
+  for (const pid of pids) {
+    try {
+      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
+      ticks += Number(fields[11]) + Number(fields[12]) + Number(fields[13]) + Number(fields[14]);
+    } catch {
+      // gone
+    }
+  }
+  return ticks / 100;
+}
+
+const childrenOf = (pid: number): number[] => {
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+};
+
+type Split = { readonly temporal: number; readonly postgres: number; readonly parties: number; readonly coordinator: number };
+
+function cpuNow({ platform }: Bench): Split {
+  const { record } = platform.stack;
+  const pidOf = (name: string) => record.processes.find((p) => p.name === name)?.pid ?? 0;
+  const postgres = pidOf('postgres');
+  const node = (name: string) => platform.workers.get(name)?.pid ?? 0;
+  return {
+    temporal: cpuSeconds([pidOf('temporal')]),
+    // A backend that ended is in its parent's count of waited-for children; one that lives is not.
+    postgres: cpuSeconds([postgres, ...childrenOf(postgres)]),
+    parties: cpuSeconds(platform.cast.parties.map(node)),
+    coordinator: cpuSeconds([node('coordinator')]),
+  };
+}
+
+/** Runs `total` sagas, `CONCURRENCY` at once; sagas a second. */
+async function saturate(total: number, start: (i: number) => Promise<WorkflowHandle>): Promise<number> {
+  const began = performance.now();
+  let next = 0;
+  const worker = async () => {
+    while (next < total) {
+      const i = next++;
+      await (await start(i)).result();
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
+  return total / ((performance.now() - began) / 1_000);
+}
+
+async function throughput(): Promise<readonly Figure[]> {
+  const bench = await open(4);
+  try {
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    const splits: Split[] = [];
+    await saturate(16, () => empty(bench.client));
+    await saturate(16, (i) => real(bench, bench.wallets[i % bench.wallets.length] as Wallet));
+    for (let turn = 0; turn < 3; turn++) {
+      theirs.push(await saturate(TRANSFERS, () => empty(bench.client)));
+      const before = cpuNow(bench);
+      ours.push(await saturate(TRANSFERS, (i) => real(bench, bench.wallets[i % bench.wallets.length] as Wallet)));
+      const after = cpuNow(bench);
+      splits.push({
+        temporal: after.temporal - before.temporal,
+        postgres: after.postgres - before.postgres,
+        parties: after.parties - before.parties,
+        coordinator: after.coordinator - before.coordinator,
+      });
+    }
+    const yardstick = { name: 'the same shape, empty activities', samples: theirs };
+    const share = (name: keyof Split): Figure => {
+      const ms = splits.map((s) => (1_000 * s[name]) / TRANSFERS);
+      const all = splits.map((s) => (1_000 * (s.temporal + s.postgres + s.parties + s.coordinator)) / TRANSFERS);
+      return figure(`saga/transfer-throughput(cpu ${name})`, 'CPU ms', ms, { name: 'all processes, a transfer', samples: all });
+    };
+    return [
+      figure('saga/transfer-throughput', '1/s', ours, yardstick),
+      share('temporal'),
+      share('postgres'),
+      share('parties'),
+      share('coordinator'),
+    ];
+  } finally {
+    await bench.close();
+  }
+}
+
+export const sagaLatency: Benchmark = { name: 'saga/transfer-latency', figures: latency };
+export const sagaThroughput: Benchmark = { name: 'saga/transfer-throughput', figures: throughput };

@@ -1,0 +1,123 @@
+/**
+ * Records histories of both sagas for the replay test: `node --import tsx test/histories/record.ts <version>`. Run
+ * it for each release; old files stay, since sagas of old releases may still be waiting. Payloads are written
+ * decoded, so that a replay needs no key; what runs here is scripted and holds no secret.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import type { WorkflowHandle } from '@temporalio/client';
+import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
+import { createPayloadCodec } from '../../wire/codec.ts';
+import { approval, inputOf, intent, keyRequest } from '../workflows/support/fixtures.ts';
+import { KEYS, Stage, untilStatus } from '../workflows/support/stage.ts';
+import type { World } from '../workflows/support/world.ts';
+
+const codec = createPayloadCodec(KEYS);
+
+/** Every payload inside a protobuf object, decoded in place. */
+export async function decodePayloads(value: unknown): Promise<void> {
+  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
+  const candidate = value as { metadata?: unknown; data?: unknown };
+  if (candidate.metadata && candidate.data instanceof Uint8Array) {
+    const [decoded] = await codec.decode([value as never]);
+    Object.assign(value, decoded);
+    return;
+  }
+  for (const part of Object.values(value)) await decodePayloads(part);
+}
+
+async function main(version: string): Promise<void> {
+  const folder = new URL('.', import.meta.url);
+  mkdirSync(folder, { recursive: true });
+  const stage = await Stage.open('local');
+  const write = async (name: string, handle: WorkflowHandle): Promise<void> => {
+    await handle.result().catch(() => undefined);
+    const history = await handle.fetchHistory();
+    await decodePayloads(history);
+    const file = new URL(`${name}@${version}.json`, folder);
+    writeFileSync(file, `${historyToJSON(history)}\n`);
+    process.stdout.write(`${file.pathname}\n`);
+  };
+  const transfer = async (
+    name: string,
+    change: (world: World) => void,
+    act: (handle: WorkflowHandle, i: ReturnType<typeof intent>) => Promise<void>,
+  ) => {
+    const i = intent(Date.now());
+    change(stage.worlds.for(i.requestId));
+    const handle = await stage.transfer(inputOf(i));
+    await untilStatus(handle, 'waiting', (s) => s.phase === 'AwaitingApprovals');
+    await act(handle, i);
+    await write(name, handle);
+  };
+  const keygen = async (name: string, change: (world: World) => void) => {
+    const request = keyRequest(['alpha', 'beta', 'gamma']);
+    change(stage.worlds.for(request.requestId));
+    const handle = await stage.client.workflow.start(WORKFLOWS.generateKey, {
+      taskQueue: TASK_QUEUES.sagas,
+      workflowId: workflowId.keygen(request.requestId),
+      args: [{ request }],
+    });
+    await write(name, handle);
+  };
+  const approve = async (handle: WorkflowHandle, i: ReturnType<typeof intent>): Promise<void> => {
+    await handle.signal('approve', approval(i, 'alice', Date.now()));
+    await handle.executeUpdate('approve', { args: [approval(i, 'bob', Date.now())] });
+  };
+  const refuse = () => {
+    throw new KeysagaError('PolicyViolation', 'scripted');
+  };
+  try {
+    await transfer('transfer-completed', () => {}, approve);
+    await transfer(
+      'transfer-rejected',
+      () => {},
+      async (handle, i) => {
+        await handle.signal('approve', approval(i, 'alice', Date.now()));
+        await handle.signal('reject', approval(i, 'bob', Date.now(), { decision: 'reject' }));
+      },
+    );
+    await transfer('transfer-compensated', (world) => world.on('round', refuse), approve);
+    await transfer(
+      'transfer-cancelled',
+      () => {},
+      async (handle) => {
+        await handle.signal('approve', { nonsense: true });
+        await handle.executeUpdate('cancelTransfer');
+      },
+    );
+    await transfer(
+      'transfer-rerouted',
+      (world) =>
+        world.on('prepare alpha', () => {
+          throw new KeysagaError('PartyFenced', 'scripted');
+        }),
+      approve,
+    );
+    await transfer(
+      'transfer-voided',
+      (world) =>
+        world.on('broadcast', (input: never) =>
+          (input as { purpose: string }).purpose === 'payment'
+            ? { status: 'rejected', reason: 'scripted' }
+            : undefined,
+        ),
+      approve,
+    );
+    await keygen('generate-key-completed', () => {});
+    await keygen('generate-key-compensated', (world) =>
+      world.on('round beta', () => {
+        throw new KeysagaError('ProtocolUnsupported', 'scripted');
+      }),
+    );
+  } finally {
+    await stage.close();
+  }
+}
+
+const version = process.argv[2];
+if (version === undefined || !/^\d+\.\d+\.\d+$/.test(version)) {
+  process.stderr.write('usage: node --import tsx test/histories/record.ts <version>\n');
+  process.exitCode = 2;
+} else await main(version);
