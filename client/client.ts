@@ -103,7 +103,9 @@ const quoted = (value: string, field: string): string => {
 function asRequestId(value: string): RequestId {
   const id = RequestId.safeParse(value);
   if (id.success) return id.data;
-  throw new KeysagaError('InvalidInput', `not an id: ${value.slice(0, 80)}`, { field: 'requestId' });
+  throw new KeysagaError('InvalidInput', `not an id: ${value.slice(0, 80)}`, {
+    field: 'requestId',
+  });
 }
 const iso = (date: Date): string => date.toISOString();
 

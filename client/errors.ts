@@ -38,7 +38,12 @@ export function clientError(error: unknown, subject: string): KeysagaError {
   if (error instanceof WorkflowExecutionAlreadyStartedError)
     return new KeysagaError('RequestConflict', `${subject} exists already.`, {}, { cause: error });
   if (error instanceof QueryNotRegisteredError || error instanceof QueryRejectedError)
-    return new KeysagaError('NotFound', `${subject} has no status to read.`, {}, { cause: error });
+    return new KeysagaError(
+      'Internal',
+      `The coordinator could not read ${subject}; its log has the reason.`,
+      {},
+      { cause: error },
+    );
   for (let at: unknown = error, depth = 0; at instanceof Error && depth < 8; depth++) {
     if (isGrpcServiceError(at)) return grpcError(at, subject);
     at = at.cause;

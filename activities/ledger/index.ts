@@ -5,7 +5,7 @@ import { createKeyLedger } from './keys.ts';
 import { createTransferLedger } from './transfers.ts';
 
 export type { CoordinatorDeps } from './deps.ts';
-export { type AdoptPolicyDeps, adoptPolicy, createPolicySource } from './policy.ts';
+export { adoptPolicy, createPolicySource } from './policy.ts';
 
 /** Where a test may end the process: each before and after its activity's commit. */
 export const LEDGER_FAIL_POINTS = failPointsOf([

@@ -1,7 +1,7 @@
 /** `keysaga start`: the local stack and the main job; what `npm start` runs. */
 import type { Command } from 'commander';
 import { clientOptions, createClient, type KeysagaClient } from '../../client/index.ts';
-import { type PartName, partNames, type Stack, startStack } from '../../dev/stack/index.ts';
+import { partNames, type Stack, startStack } from '../../dev/stack/index.ts';
 import { onShutdownSignals } from '../../dev/stack/shutdown.ts';
 import { loadTopology, type Topology } from '../../dev/topology.ts';
 import type { ClientConfig } from '../../schema/contracts/config.ts';
@@ -86,34 +86,36 @@ async function startParts(
   router: ProgressRouter,
   local: ReturnType<typeof loadTopology>,
 ): Promise<Stack> {
-  const waiting = new Map<
-    PartName,
-    { resolve: (text: string) => void; reject: (error: unknown) => void }
-  >();
-  const done = new Map(
-    partNames.map((part) => [
-      part,
-      new Promise<string>((resolve, reject) => waiting.set(part, { resolve, reject })),
-    ]),
-  );
-  const steps = partNames.map((part) => ({
-    title: part,
-    run: async (say: (text: string) => void) => {
+  const begun = Date.now();
+  const waiting: ((error: unknown) => void)[] = [];
+  // Listeners stand before anything starts: on a second start a part may be ready before its spinner turns.
+  const tracks = partNames.map((part) => {
+    let say: (text: string) => void = () => {};
+    const ready = new Promise<string>((resolve, reject) => {
+      waiting.push(reject);
       router.on(part, ({ phase, message }) => {
         say(message);
-        if (phase === 'ready') waiting.get(part)?.resolve('ready');
-        if (phase === 'external') waiting.get(part)?.resolve('your own');
+        if (phase === 'ready') resolve('ready');
+        if (phase === 'external') resolve('your own');
       });
-      return done.get(part);
-    },
-  }));
+    });
+    ready.catch(() => {});
+    return {
+      title: part,
+      begun,
+      run: (show: (text: string) => void) => {
+        say = show;
+        return ready;
+      },
+    };
+  });
   const running = startStack({ ...local, onProgress: router.report });
   // A part that fails stops all of them; the steps end with the same reason.
   running.catch((error: unknown) => {
-    for (const { reject } of waiting.values()) reject(error);
+    for (const reject of waiting) reject(error);
   });
   const [shownResult, stack] = await Promise.allSettled([
-    runSteps(io, style, 'Local stack', steps),
+    runSteps(io, style, 'Local stack', tracks),
     running,
   ]);
   for (const part of partNames) router.off(part);

@@ -53,6 +53,10 @@ export async function demoWallet(
       },
       'demo wallet',
     );
+    // A finished one is read from its result, which needs no worker and no replay of an old history.
+    const known = await existing(client, id);
+    if (known === 'failed') continue;
+    if (known !== undefined) return known;
     await client.generateKey(request);
     let failed = false;
     for await (const status of client.watchKeygen(id, { timeoutMs: LIMIT_MS, intervalMs: 150 })) {
@@ -65,6 +69,18 @@ export async function demoWallet(
     'StateConflict',
     'Every demonstration key generation failed; see the Temporal UI.',
   );
+}
+
+async function existing(client: KeysagaClient, id: string): Promise<Wallet | 'failed' | undefined> {
+  try {
+    return await client.wallet(id);
+  } catch (error) {
+    if (!isKeysagaError(error)) throw error;
+    if (error.code === 'WalletUnknown' || error.code === 'WalletNotActive') return undefined;
+    // A wallet whose certificates do not hold must not be passed over in silence.
+    if (error.code === 'CertificateInvalid' || error.code === 'PartFailed') throw error;
+    return 'failed';
+  }
 }
 
 async function solanaBalance(
@@ -110,8 +126,27 @@ export async function fund(stack: Stack, chain: Chain, wallet: Wallet): Promise<
 const destinationOf = (stack: Stack, chain: Chain): string =>
   chain === 'solana' ? stack.solana.sponsorAddress : faucetKey(stack.dataDir).address;
 
-/** Starts a transfer under a fresh request id and waits until it waits for approvals. */
+/** The coordinator follows the chain on its own; a deposit that it has not seen yet is worth another try. */
 export async function startTransfer(
+  client: KeysagaClient,
+  stack: Stack,
+  chain: Chain,
+  wallet: Wallet,
+  say: Say,
+): Promise<TransferStatus> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await startOne(client, stack, chain, wallet, say);
+    } catch (error) {
+      if (!isKeysagaError(error, 'InsufficientFunds') || tries >= 5) throw error;
+      say('the coordinator has not seen the deposit yet');
+      await sleep(1_000);
+    }
+  }
+}
+
+/** Starts a transfer under a fresh request id and waits until it waits for approvals. */
+async function startOne(
   client: KeysagaClient,
   stack: Stack,
   chain: Chain,

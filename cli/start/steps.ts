@@ -8,6 +8,8 @@ import { type Io, type Style, writeLine } from '../io.ts';
 export type Task = ListrTaskWrapper<unknown, any, any>;
 export type Step = {
   readonly title: string;
+  /** When it began, if it did before its turn came; milliseconds since the epoch. */
+  readonly begun?: number;
   /** `say` shows what happens at the moment; what is returned stands behind the title when it is done. */
   readonly run: (say: (text: string) => void) => Promise<string | undefined>;
 };
@@ -23,10 +25,10 @@ export async function runSteps(
     return runPlain(io, heading, steps);
   const failures: unknown[] = [];
   const tasks = steps.map(
-    ({ title, run }): ListrTask => ({
+    ({ title, begun: early, run }): ListrTask => ({
       title,
       task: async (_, task: Task) => {
-        const begun = Date.now();
+        const begun = early ?? Date.now();
         try {
           const result = await run((text) => {
             task.output = text;
@@ -62,8 +64,8 @@ export async function runSteps(
 async function runPlain(io: Io, heading: string, steps: readonly Step[]): Promise<void> {
   writeLine(io.stderr, heading);
   const results = await Promise.allSettled(
-    steps.map(async ({ title, run }) => {
-      const begun = Date.now();
+    steps.map(async ({ title, begun: early, run }) => {
+      const begun = early ?? Date.now();
       let last = '';
       const say = (text: string): void => {
         // Counters that tick are for terminals; a log gets a line when something else begins.

@@ -18,7 +18,7 @@ export const withDefaults = (limits: SagaLimits | undefined): Required<SagaLimit
 });
 
 export type StepLimit = { readonly seconds: number; readonly tries: number };
-/** R7's steps. Broadcast sends the same bytes each time, so that it needs no undo. */
+/** One try of each of R7's steps, and how many tries. Broadcast sends the same bytes each time, so that it needs no undo. */
 export const STEP_LIMITS = {
   prepare: { seconds: 10, tries: 3 },
   sign: { seconds: 30, tries: 2 },

@@ -35,6 +35,10 @@ const relay = (port, url) =>
     server.listen(port, '127.0.0.1', () => resolve(server));
   });
 
+// The runtime reports every block on a bounded channel and stops making blocks, and answering, once it is full: with a
+// block each 100 ms that is after some 100 s unless somebody reads it.
+setInterval(() => surfnet.drainEvents(), 200);
+
 const servers = await Promise.all([relay(rpcPort, surfnet.rpcUrl), relay(wsPort, surfnet.wsUrl)]);
 for (const signal of ['SIGTERM', 'SIGINT']) {
   process.once(signal, () => {

@@ -6,7 +6,6 @@ export {
   openCoordinatorDatabase,
 } from './database.ts';
 export { createInProcessBus, createOutboxPublisher } from './event-bus.ts';
-export type { Follower } from './follow.ts';
 export { migrateCoordinatorDatabase } from './migrate.ts';
 export { createProjector, type Projector } from './projector.ts';
 export { createUnitOfWork } from './unit-of-work.ts';

@@ -200,15 +200,15 @@ function transactionOf(tx: Tx): PartyTransaction {
     },
 
     async lockLine(intentDigest, line, keyId, now) {
-      await tx
+      // One statement that creates or locks: the update changes nothing but takes the row's lock.
+      const [row] = await tx
         .insert(t.lines)
         .values({ intentDigest, line, keyId, state: 'open', createdAt: now })
-        .onConflictDoNothing();
-      const [row] = await tx
-        .select()
-        .from(t.lines)
-        .where(and(eq(t.lines.intentDigest, intentDigest), eq(t.lines.line, line)))
-        .for('update');
+        .onConflictDoUpdate({
+          target: [t.lines.intentDigest, t.lines.line],
+          set: { state: sql`${t.lines.state}` },
+        })
+        .returning();
       if (row === undefined) throw new KeysagaError('Internal', 'A line vanished under its lock.');
       return row;
     },

@@ -9,10 +9,12 @@ import {
   transferFold,
 } from '../../core/transfer/index.ts';
 import { overdue, SIGNATURE_LIFE_CYCLE } from '../../core/transfer/life-cycle.ts';
+import { DEFAULT_LIMITS, STEP_LIMITS } from '../../core/transfer/limits.ts';
 import { reportedPhase, TRANSFER_MACHINE } from '../../core/transfer/machine.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { DomainEvent } from '../../schema/contracts/events.ts';
 import { TransferPhase } from '../../schema/contracts/saga.ts';
+import { partyProfile, profiles } from '../../workflows/profiles.ts';
 import { approvalBy, HASH, initiated, intent, NETWORK } from '../storage/coordinator/fixtures.ts';
 
 const ATTEMPTS = [0, 1, 2].map((i) => `2b1f1f5e-5a43-4b0c-9d55-0d8a4b1c9d1${i}`);
@@ -325,5 +327,25 @@ describe('state machines', () => {
     expect(at(true, true, 61)).toBe('alert');
     expect(at(false, false, 999_999)).toBe('in-time');
     expect(overdue('Signed', 121, { approved: true, pivotPassed: true })).toBe('alert');
+  });
+});
+
+describe('time limits', () => {
+  it('of the sagas are those that R7 and the defaults name', () => {
+    const { broadcast } = profiles;
+    expect(broadcast).toMatchObject({
+      startToCloseTimeout: STEP_LIMITS.broadcast.seconds * 1000,
+      retry: { maximumAttempts: STEP_LIMITS.broadcast.tries },
+    });
+    for (const [step, { seconds, tries }] of [
+      ['prepare', STEP_LIMITS.prepare],
+      ['round', STEP_LIMITS.sign],
+    ] as const) {
+      expect(partyProfile(step, 'alpha' as never)).toMatchObject({
+        startToCloseTimeout: seconds * 1000,
+        retry: { maximumAttempts: tries },
+      });
+      expect(DEFAULT_LIMITS[step]).toBe(seconds);
+    }
   });
 });

@@ -1,8 +1,9 @@
 /** Two instances of each party on one database, key store and backup directory. */
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { PartyFailPoint } from '../../activities/party/deps.ts';
 import { policyHash } from '../../core/policy.ts';
-import type { RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
+import type { PrepareRequest, RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import {
   BITCOIN,
@@ -15,15 +16,29 @@ import {
   signRequest,
 } from '../support/parties.ts';
 import { payment, provenNonce, someAddress } from '../support/solana-plans.ts';
-import { nextRound, type Rig, startRig } from './rig.ts';
+import { nextRound, type Payment, type Rig, startRig } from './rig.ts';
 
 let rig: Rig;
 let alpha: PartyId;
 let beta: PartyId;
 let gamma: PartyId;
+let ahead = 0;
+/** What happens while alpha's first instance is paused at a point; once. */
+let meanwhile: { readonly at: PartyFailPoint; readonly run: () => Promise<unknown> } | undefined;
 beforeAll(async () => {
   // The key itself is made by instances in turn.
-  rig = await startRig({ instances: 2 });
+  rig = await startRig({
+    instances: 2,
+    now: () => Date.now() + ahead,
+    failPoints: (party, instance) => ({
+      async at(point) {
+        if (party !== 'alpha' || instance !== 0 || point !== meanwhile?.at) return;
+        const { run } = meanwhile;
+        meanwhile = undefined;
+        await run();
+      },
+    }),
+  });
   [alpha, beta, gamma] = rig.parties;
 });
 afterAll(() => rig?.stop());
@@ -33,6 +48,25 @@ async function both<T>(ask: (instance: number) => Promise<T>): Promise<T> {
   const [first, second] = await Promise.all([ask(0), ask(1)]);
   expect(JSON.stringify(second)).toBe(JSON.stringify(first));
   return first as T;
+}
+
+/** Honest rounds 1 to `until`, by one instance of each signer. */
+async function byInstance(instance: number, request: PrepareRequest, until: number) {
+  const { signers } = request;
+  const prepared = await Promise.all(signers.map((p) => rig.party(p, instance).prepare(request)));
+  const rounds: RoundAnswer[][] = [];
+  for (let round = 1; round <= until; round++)
+    rounds.push(
+      await Promise.all(
+        signers.map((p) =>
+          rig.party(p, instance).round({
+            ...nextRound(p, request, rounds.at(-1) ?? []),
+            ...(round === 1 ? { prepared } : {}),
+          }),
+        ),
+      ),
+    );
+  return { prepared, rounds };
 }
 
 describe('two instances', () => {
@@ -147,6 +181,80 @@ describe('two instances', () => {
         if (i % 2 === 0) expect(released.length).toBeLessThanOrEqual(1);
       }
     }
+  });
+
+  it('sweep all the time and leave the sessions of a busy party alone', async () => {
+    let over = false;
+    const sweeping = Promise.all(
+      rig.seat(alpha).instances.map(async (s) => {
+        while (!over) await s.sweepOnce();
+      }),
+    );
+    try {
+      for (let i = 0; i < 5; i++) await route(rig.table, rig.pay().request);
+    } finally {
+      over = true;
+      await sweeping;
+    }
+  });
+
+  it('give the stored answer when the other one has released and erased meanwhile', async () => {
+    const { request } = rig.pay();
+    // Round 1 by the second instance, so that the first must rebuild the run from a seed that is gone by then.
+    const { rounds } = await byInstance(1, request, 1);
+    const asked = nextRound(alpha, request, rounds.at(-1) ?? []);
+    let answer: RoundAnswer | undefined;
+    meanwhile = {
+      at: 'party.round:after-inbox-commit',
+      run: async () => {
+        answer = await rig.party(alpha, 1).round(asked);
+      },
+    };
+    expect(JSON.stringify(await rig.party(alpha, 0).round(asked))).toBe(JSON.stringify(answer));
+    expect(answer?.done).toBe(true);
+  });
+
+  it('release nothing when the session was aborted, superseded or ran out of time while one was paused', async () => {
+    const ends = {
+      abort: async (p: Payment) =>
+        rig.party(alpha, 1).abort({ keyId: p.request.keyId, attempt: p.request.attempt, reason: 'test' }),
+      supersede: async (p: Payment) => rig.party(alpha, 1).prepare(rig.again(p)),
+      'time out': async () => {
+        ahead += 61_000;
+      },
+    };
+    for (const [name, run] of Object.entries(ends)) {
+      const p = rig.pay();
+      const { rounds } = await byInstance(0, p.request, 1);
+      meanwhile = { at: 'party.round:after-inbox-commit', run: () => run(p) };
+      const asked = rig.party(alpha, 0).round(nextRound(alpha, p.request, rounds.at(-1) ?? []));
+      const code = name === 'time out' ? 'SessionExpired' : 'SessionSuperseded';
+      await expect(asked).rejects.toMatchObject({ code });
+      const out = await rig.sql(alpha, `select 1 from releases where attempt = '${p.request.attempt}'`);
+      expect(out).toEqual([]);
+      const keys = await readdir(rig.seat(alpha).keyStoreDirectory);
+      expect(keys.filter((f) => f.includes(p.request.attempt))).toEqual([]);
+    }
+  });
+
+  it('keep no copy of a share whose ceremony was undone while one was about to certify it', async () => {
+    const request = keygenRequest(rig.cast, 'undone', SOLANA, 'frost-ed25519');
+    const { keyId, attempt } = request;
+    const { rounds } = await byInstance(0, request, 5);
+    let never: unknown;
+    meanwhile = {
+      at: 'party.certify:before-backup',
+      run: async () => {
+        ({ never } = await rig.party(alpha, 1).destroy({ keyId, attempt }));
+      },
+    };
+    const asked = rig.party(alpha, 0).round(nextRound(alpha, request, rounds.at(-1) ?? []));
+    await expect(asked).rejects.toMatchObject({ code: 'SessionSuperseded' });
+    expect(never).toBeDefined();
+    await rig.seat(alpha).instances[1]?.sweepOnce();
+    const { keyStoreDirectory, backupDirectory } = rig.seat(alpha);
+    const left = [...(await readdir(keyStoreDirectory)), ...(await readdir(backupDirectory))];
+    expect(left.filter((f) => f.includes(attempt))).toEqual([]);
   });
 
   it('refuse a payment under the old policy once a receipt for the new one is out, however they race', async () => {

@@ -80,6 +80,7 @@ export async function startRig(
   );
   const parties = cast.parties.slice(0, 3) as unknown as [PartyId, PartyId, PartyId];
   const two = parties.slice(0, 2);
+  const clients = new Map<PartyId, postgres.Sql>();
   const seat = (party: PartyId) => {
     const found = table.seats.get(party);
     if (found === undefined) throw new Error(`no seat ${party}`);
@@ -109,14 +110,15 @@ export async function startRig(
       return signRequest(cast, key, intent, other, request.signers, change);
     },
     async sql(party, query) {
-      const client = postgres(seat(party).databaseUrl, { max: 1, onnotice: () => {} });
-      try {
-        return [...(await client.unsafe(query))] as never;
-      } finally {
-        await client.end();
+      let client = clients.get(party);
+      if (client === undefined) {
+        client = postgres(seat(party).databaseUrl, { max: 1, onnotice: () => {} });
+        clients.set(party, client);
       }
+      return [...(await client.unsafe(query))] as never;
     },
     async stop() {
+      await Promise.all([...clients.values()].map((c) => c.end()));
       await table.close();
       await stack.stop();
       await rm(dataDir, { recursive: true, force: true });

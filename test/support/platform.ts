@@ -263,7 +263,7 @@ async function rpc(url: string, method: string, params: unknown[]): Promise<unkn
       'content-type': 'application/json',
       ...(username ? { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` } : {}),
     },
-    body: JSON.stringify({ jsonrpc: '1.0', id: 1, method, params }),
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
   });
   const { result, error } = (await response.json()) as { result: unknown; error: { message: string } | null };
   if (error) throw new Error(error.message);

@@ -661,3 +661,44 @@ describe('past the pivot', () => {
     );
   });
 });
+
+describe('limits', () => {
+  it('two of three stopped: compensates at its limit, not before', async () => {
+    const parties = ['alpha', uniqueId('p'), uniqueId('p')];
+    const run = await begin(
+      (world) => {
+        world.parties = parties;
+      },
+      { waitForParties: 8 },
+    );
+    await approve(run);
+    const begun = Date.now();
+    expect(await codeOf(run.handle.result())).toBe('PartyUnavailable');
+    expect(Date.now() - begun).toBeGreaterThanOrEqual(8_000);
+    expect(run.world.hops.slice(-3)).toEqual(['releaseLease', 'release', 'fail']);
+    expect(run.world.count('passPivot')).toBe(0);
+  }, 90_000);
+
+  it('after the pivot neither time-out nor expiry releases anything', async () => {
+    const expires = Date.now() + 6_000;
+    const run = await begin(
+      (world) =>
+        // Shares may be out, but none ever arrives.
+        world.on('round', (input: never) =>
+          (input as { round: number }).round === 2 ? { lost: true } : undefined,
+        ),
+      { waitForParties: 1 },
+      { expiresAt: iso(expires) },
+    );
+    await approve(run);
+    const alerted = await untilStatus(run.handle, 'alert', (s) => s.waitingFor.includes('ALERT past the pivot'));
+    await untilStatus(
+      run.handle,
+      'goes on after expiry and limit',
+      (s) => Date.now() > expires + 3_000 && s.attempts > alerted.attempts,
+    );
+    for (const step of ['release', 'releaseLease', 'fail'] as const) expect(run.world.count(step)).toBe(0);
+    expect((await run.handle.describe()).status.name).toBe('RUNNING');
+    await run.handle.terminate();
+  }, 90_000);
+});

@@ -39,6 +39,8 @@ export function createSagasWorkerOptions(config: SagasWorkerConfig): WorkerOptio
     dataConverter,
     ...(identity === undefined ? {} : { identity }),
     maxCachedWorkflows: config.maxCachedWorkflows ?? 1_000,
+    // A killed coordinator's sagas wait this long for it before any other may take them; the SDK's default is 10 s.
+    stickyQueueScheduleToStartTimeout: 3_000,
     maxConcurrentWorkflowTaskExecutions: config.maxConcurrentWorkflowTasks ?? 40,
     ...(deployment === undefined
       ? {}

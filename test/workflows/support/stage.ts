@@ -17,6 +17,7 @@ import {
 import { createDataConverter } from '../../../wire/data-converter.ts';
 import { activityFailures } from '../../../workers/support/activity-failures.ts';
 import { bundleSagas, type SagasBundle } from '../../../workers/support/bundle.ts';
+import { heartbeats } from '../../../workers/support/heartbeats.ts';
 import { createSagasWorkerOptions } from '../../../workers/support/sagas-worker.ts';
 import { CHAIN_STEPS, LEDGER_STEPS, PARTY_STEPS, Worlds } from './world.ts';
 
@@ -124,7 +125,7 @@ export class Stage {
         activities,
         dataConverter,
         maxConcurrentActivityTaskExecutions: 20,
-        interceptors: { activity: [activityFailures(quiet)] },
+        interceptors: { activity: [activityFailures(quiet), heartbeats()] },
       }),
     );
   }
