@@ -8,7 +8,10 @@ export const BENCHMARKS: readonly Registered[] = [
   { name: 'frost/sign', load: async () => (await import('./frost.ts')).frostSign },
   { name: 'frost/sign-batch', load: async () => (await import('./frost.ts')).frostSignBatch },
   { name: 'saga/transfer-latency', load: async () => (await import('./saga.ts')).sagaLatency },
-  { name: 'saga/transfer-throughput', load: async () => (await import('./saga.ts')).sagaThroughput },
+  {
+    name: 'saga/transfer-throughput',
+    load: async () => (await import('./saga.ts')).sagaThroughput,
+  },
 ];
 
 /**

@@ -6,10 +6,10 @@
 import { readFileSync } from 'node:fs';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { temporal } from '@temporalio/proto';
-import { createDataConverter } from '../wire/data-converter.ts';
 import type { Wallet } from '../client/index.ts';
 import { approve } from '../test/support/parties.ts';
 import { type Platform, startPlatform } from '../test/support/platform.ts';
+import { createDataConverter } from '../wire/data-converter.ts';
 import { EMPTY_QUEUES, emptyApprove, type emptyTransfer, type Shape } from './empty/workflows.ts';
 import { type Benchmark, type Figure, figure, quantile } from './figures.ts';
 
@@ -23,14 +23,27 @@ const TRANSFERS = 144;
 /** Both sagas have two parties, two approvals and two rounds. `payload` is about what a FROST envelope carries. */
 const shape: Shape = { parties: ['alpha', 'beta'], approvals: 2, rounds: 2, payload: 1_500 };
 
-type Bench = { readonly platform: Platform; readonly client: Client; readonly wallets: readonly Wallet[]; close(): Promise<void> };
+type Bench = {
+  readonly platform: Platform;
+  readonly client: Client;
+  readonly wallets: readonly Wallet[];
+  close(): Promise<void>;
+};
 
 async function open(wallets: number): Promise<Bench> {
-  const platform = await startPlatform({ chains: ['solana'], slotTimeMs: 20, poolSize: Math.ceil((CONCURRENCY * 2) / wallets) });
+  const platform = await startPlatform({
+    chains: ['solana'],
+    slotTimeMs: 20,
+    poolSize: Math.ceil((CONCURRENCY * 2) / wallets),
+  });
   const { stack, payloadKey } = platform;
   const keys = `bench:${payloadKey}`;
   const { address, namespace } = stack.temporal;
-  const env = { TEMPORAL_ADDRESS: address, TEMPORAL_NAMESPACE: namespace, KEYSAGA_PAYLOAD_KEYS: keys };
+  const env = {
+    TEMPORAL_ADDRESS: address,
+    TEMPORAL_NAMESPACE: namespace,
+    KEYSAGA_PAYLOAD_KEYS: keys,
+  };
   const script = 'bench/empty/worker.ts';
   await Promise.all([
     stack.startNode({ name: 'empty-sagas', script, args: ['sagas'], env }),
@@ -50,7 +63,8 @@ async function open(wallets: number): Promise<Bench> {
     }),
   });
   const made: Wallet[] = [];
-  for (let i = 0; i < wallets; i++) made.push(await platform.wallet(`bench-${i}`, 'solana', { each: 100_000_000_000n }));
+  for (let i = 0; i < wallets; i++)
+    made.push(await platform.wallet(`bench-${i}`, 'solana', { each: 100_000_000_000n }));
   return {
     platform,
     client,
@@ -66,30 +80,42 @@ const milliseconds = (t: { seconds?: unknown; nanos?: number | null } | null | u
   Number(t?.seconds ?? 0) * 1_000 + (t?.nanos ?? 0) / 1e6;
 
 /** Last approval signal → completion of `broadcast`, and the activity hops in between, from the history. */
-async function lastApprovalToBroadcast(handle: WorkflowHandle, broadcast: (name: string) => boolean): Promise<{ ms: number; hops: number }> {
+async function lastApprovalToBroadcast(
+  handle: WorkflowHandle,
+  broadcast: (name: string) => boolean,
+): Promise<{ ms: number; hops: number }> {
   const { events } = await handle.fetchHistory();
   let approved = 0;
   let done = 0;
   const names = new Map<string, string>();
   for (const event of events ?? []) {
-    if (event.eventType === EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) approved = milliseconds(event.eventTime);
+    if (event.eventType === EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+      approved = milliseconds(event.eventTime);
     const scheduled = event.activityTaskScheduledEventAttributes;
     if (scheduled) names.set(`${event.eventId}`, scheduled.activityType?.name ?? '');
     const completed = event.activityTaskCompletedEventAttributes;
-    if (completed && done === 0 && broadcast(names.get(`${completed.scheduledEventId}`) ?? '')) done = milliseconds(event.eventTime);
+    if (completed && done === 0 && broadcast(names.get(`${completed.scheduledEventId}`) ?? ''))
+      done = milliseconds(event.eventTime);
   }
   return { ms: done - approved, hops: hopsBetween(events ?? [], approved, done) };
 }
 
 /** The longest chain of activities that waited for one another: schedules after the workflow task that saw the one before end. */
-function hopsBetween(events: readonly temporal.api.history.v1.IHistoryEvent[], from: number, to: number): number {
+function hopsBetween(
+  events: readonly temporal.api.history.v1.IHistoryEvent[],
+  from: number,
+  to: number,
+): number {
   let hops = 0;
   let inTask = false;
   for (const event of events) {
     const at = milliseconds(event.eventTime);
     if (at < from || at > to) continue;
     if (event.eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED) {
-      if (!inTask && critical(event.activityTaskScheduledEventAttributes?.activityType?.name ?? '')) {
+      if (
+        !inTask &&
+        critical(event.activityTaskScheduledEventAttributes?.activityType?.name ?? '')
+      ) {
         hops += 1;
         inTask = true;
       }
@@ -99,7 +125,8 @@ function hopsBetween(events: readonly temporal.api.history.v1.IHistoryEvent[], f
 }
 
 /** Records that run beside the path and are not waited for by the next step. */
-const critical = (name: string): boolean => !['recordDecision', 'recordPhase', 'reportParties'].includes(name);
+const critical = (name: string): boolean =>
+  !['recordDecision', 'recordPhase', 'reportParties'].includes(name);
 
 let runs = 0;
 const nextId = (): string => `bench-${Date.now().toString(36)}-${++runs}`;
@@ -149,7 +176,10 @@ async function latency(): Promise<readonly Figure[]> {
         unit: '1',
         median: quantile(hops, 0.5),
         p99: quantile(hops, 0.99),
-        yardstick: { name: 'phases: build, prepare, rounds, pivot, attach, broadcast', median: 5 + shape.rounds },
+        yardstick: {
+          name: 'phases: build, prepare, rounds, pivot, attach, broadcast',
+          median: 5 + shape.rounds,
+        },
         ratio: quantile(hops, 0.5) / (5 + shape.rounds),
       },
     ];
@@ -164,8 +194,10 @@ async function emptyLatency(handle: WorkflowHandle): Promise<number> {
   let approved = 0;
   const completions: number[] = [];
   for (const event of events ?? []) {
-    if (event.eventType === EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED) approved = milliseconds(event.eventTime);
-    if (event.eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED) completions.push(milliseconds(event.eventTime));
+    if (event.eventType === EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED)
+      approved = milliseconds(event.eventTime);
+    if (event.eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+      completions.push(milliseconds(event.eventTime));
   }
   return (completions.at(-3) ?? 0) - approved;
 }
@@ -186,13 +218,22 @@ function cpuSeconds(pids: readonly number[]): number {
 
 const childrenOf = (pid: number): number[] => {
   try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' ').filter(Boolean).map(Number);
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .trim()
+      .split(' ')
+      .filter(Boolean)
+      .map(Number);
   } catch {
     return [];
   }
 };
 
-type Split = { readonly temporal: number; readonly postgres: number; readonly parties: number; readonly coordinator: number };
+type Split = {
+  readonly temporal: number;
+  readonly postgres: number;
+  readonly parties: number;
+  readonly coordinator: number;
+};
 
 function cpuNow({ platform }: Bench): Split {
   const { record } = platform.stack;
@@ -209,7 +250,10 @@ function cpuNow({ platform }: Bench): Split {
 }
 
 /** Runs `total` sagas, `CONCURRENCY` at once; sagas a second. */
-async function saturate(total: number, start: (i: number) => Promise<WorkflowHandle>): Promise<number> {
+async function saturate(
+  total: number,
+  start: (i: number) => Promise<WorkflowHandle>,
+): Promise<number> {
   const began = performance.now();
   let next = 0;
   const worker = async () => {
@@ -233,7 +277,11 @@ async function throughput(): Promise<readonly Figure[]> {
     for (let turn = 0; turn < 3; turn++) {
       theirs.push(await saturate(TRANSFERS, () => empty(bench.client)));
       const before = cpuNow(bench);
-      ours.push(await saturate(TRANSFERS, (i) => real(bench, bench.wallets[i % bench.wallets.length] as Wallet)));
+      ours.push(
+        await saturate(TRANSFERS, (i) =>
+          real(bench, bench.wallets[i % bench.wallets.length] as Wallet),
+        ),
+      );
       const after = cpuNow(bench);
       splits.push({
         temporal: after.temporal - before.temporal,
@@ -245,8 +293,13 @@ async function throughput(): Promise<readonly Figure[]> {
     const yardstick = { name: 'the same shape, empty activities', samples: theirs };
     const share = (name: keyof Split): Figure => {
       const ms = splits.map((s) => (1_000 * s[name]) / TRANSFERS);
-      const all = splits.map((s) => (1_000 * (s.temporal + s.postgres + s.parties + s.coordinator)) / TRANSFERS);
-      return figure(`saga/transfer-throughput(cpu ${name})`, 'CPU ms', ms, { name: 'all processes, a transfer', samples: all });
+      const all = splits.map(
+        (s) => (1_000 * (s.temporal + s.postgres + s.parties + s.coordinator)) / TRANSFERS,
+      );
+      return figure(`saga/transfer-throughput(cpu ${name})`, 'CPU ms', ms, {
+        name: 'all processes, a transfer',
+        samples: all,
+      });
     };
     return [
       figure('saga/transfer-throughput', '1/s', ours, yardstick),

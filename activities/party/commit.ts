@@ -21,7 +21,6 @@ import type {
 import type { PartyDeps } from './deps.ts';
 import { sealOutbox } from './envelopes.ts';
 import type { Computed } from './live-runs.ts';
-import { answerOf } from './round.ts';
 import { backupName, closedError, erase, newDataKeyId } from './sessions.ts';
 import { shareContext } from './shares.ts';
 
@@ -57,6 +56,18 @@ export async function commitOutbox(
   await erase(deps, [row.dataKeyId]);
   if (row.kind === 'sign') await deps.failPoints.at('party.release:after-erasure');
   return answer;
+}
+
+/** The answer to a round, as it was given and will be for ever. */
+export function answerOf(row: SessionRow, stored: RoundRow): RoundAnswer {
+  return {
+    attempt: row.request.attempt,
+    round: stored.round,
+    sessionId: row.sessionId ?? '',
+    done: stored.round === row.rounds,
+    outbox: stored.outbox ?? [],
+    ...(stored.keygen === null ? {} : { keygen: stored.keygen }),
+  };
 }
 
 /**

@@ -21,7 +21,7 @@ import {
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { type RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
 import type { Hex } from '../../schema/contracts/primitives.ts';
-import { commitOutbox } from './commit.ts';
+import { answerOf, commitOutbox } from './commit.ts';
 import type { PartyDeps } from './deps.ts';
 import { echoBefore } from './envelopes.ts';
 import { computeRound, type LiveRun, type LiveRuns, type RoundTask } from './live-runs.ts';
@@ -217,17 +217,6 @@ function authenticate(
     verify,
   });
   return row.sessionId;
-}
-
-export function answerOf(row: SessionRow, stored: RoundRow): RoundAnswer {
-  return {
-    attempt: row.request.attempt,
-    round: stored.round,
-    sessionId: row.sessionId ?? '',
-    done: stored.round === row.rounds,
-    outbox: stored.outbox ?? [],
-    ...(stored.keygen === null ? {} : { keygen: stored.keygen }),
-  };
 }
 
 async function compute(deps: PartyDeps, live: LiveRuns, task: RoundTask): Promise<RoundAnswer> {

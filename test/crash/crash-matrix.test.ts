@@ -9,9 +9,9 @@ let platform: Platform;
 let wallets: Record<Chain, Wallet>;
 
 beforeAll(async () => {
-  platform = await startPlatform();
+  platform = await startPlatform({ coordinators: 2, poolSize: 12 });
   wallets = {
-    bitcoin: await platform.wallet('crash-btc', 'bitcoin', { coins: 12, each: 300_000n }),
+    bitcoin: await platform.wallet('crash-btc', 'bitcoin', { coins: 16, each: 300_000n }),
     solana: await platform.wallet('crash-sol', 'solana'),
   };
 }, 300_000);
@@ -21,9 +21,11 @@ describe(`crash matrix, seed ${seed}`, () => {
   it('SIGKILL at every fail point leaves each saga completed or compensated, and pays at most once', async () => {
     const cells = sample(seed);
     expect(cells.length).toBeGreaterThanOrEqual(30);
-    const results = await runCells(platform, wallets, cells, ({ point, chain, outcome, seconds }) =>
-      process.stderr.write(`${point} ${chain}: ${outcome} in ${seconds.toFixed(1)} s\n`),
-    );
+    const results = await runCells(platform, wallets, cells, {
+      parallel: 6,
+      report: ({ point, chain, outcome, seconds }) =>
+        process.stderr.write(`${point} ${chain}: ${outcome} in ${seconds.toFixed(1)} s\n`),
+    });
     expect(new Set(results.map((r) => r.point))).toEqual(new Set(ALL_POINTS));
   }, 600_000);
 });

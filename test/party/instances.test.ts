@@ -217,7 +217,9 @@ describe('two instances', () => {
   it('release nothing when the session was aborted, superseded or ran out of time while one was paused', async () => {
     const ends = {
       abort: async (p: Payment) =>
-        rig.party(alpha, 1).abort({ keyId: p.request.keyId, attempt: p.request.attempt, reason: 'test' }),
+        rig
+          .party(alpha, 1)
+          .abort({ keyId: p.request.keyId, attempt: p.request.attempt, reason: 'test' }),
       supersede: async (p: Payment) => rig.party(alpha, 1).prepare(rig.again(p)),
       'time out': async () => {
         ahead += 61_000;
@@ -230,7 +232,10 @@ describe('two instances', () => {
       const asked = rig.party(alpha, 0).round(nextRound(alpha, p.request, rounds.at(-1) ?? []));
       const code = name === 'time out' ? 'SessionExpired' : 'SessionSuperseded';
       await expect(asked).rejects.toMatchObject({ code });
-      const out = await rig.sql(alpha, `select 1 from releases where attempt = '${p.request.attempt}'`);
+      const out = await rig.sql(
+        alpha,
+        `select 1 from releases where attempt = '${p.request.attempt}'`,
+      );
       expect(out).toEqual([]);
       const keys = await readdir(rig.seat(alpha).keyStoreDirectory);
       expect(keys.filter((f) => f.includes(p.request.attempt))).toEqual([]);

@@ -43,7 +43,11 @@ export interface Platform {
   readonly workers: ReadonlyMap<string, NodeProcess>;
   readonly payloadKey: string;
   /** Generates a wallet and funds it. */
-  wallet(id: string, chain: 'bitcoin' | 'solana', funding?: { coins?: number; each?: bigint }): Promise<Wallet>;
+  wallet(
+    id: string,
+    chain: 'bitcoin' | 'solana',
+    funding?: { coins?: number; each?: bigint },
+  ): Promise<Wallet>;
   /** An address nobody has used. */
   freshDestination(chain: 'bitcoin' | 'solana'): string;
   intent(wallet: Wallet, change?: Partial<TransferIntent>): TransferIntent;
@@ -74,7 +78,10 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     dataDir,
     topology: {
       ...topology,
-      chains: { ...topology.chains, solana: { ...solana, slotTimeMs: options.slotTimeMs ?? solana.slotTimeMs } },
+      chains: {
+        ...topology.chains,
+        solana: { ...solana, slotTimeMs: options.slotTimeMs ?? solana.slotTimeMs },
+      },
     },
     parts: ['temporal', 'postgres', ...chains],
     mining: { mode: 'off', blockIntervalMs: 1000, settleBlocks: 0 },
@@ -88,7 +95,10 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   const key = () => randomBytes(32).toString('hex');
   const payloadKey = key();
   const seeds = new Map(cast.parties.map((party) => [party, randomBytes(32)]));
-  const directory = [...seeds].map(([party, seed]) => ({ party, publicKey: identityFromSeed(seed).publicKey }));
+  const directory = [...seeds].map(([party, seed]) => ({
+    party,
+    publicKey: identityFromSeed(seed).publicKey,
+  }));
   const temporal = { address: stack.temporal.address, namespace: stack.temporal.namespace };
   const shared = {
     temporal,
@@ -99,7 +109,12 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     initialPolicies: [file('policy.json', JSON.stringify(cast.signedPolicy))],
   };
   const chainConfigs = {
-    bitcoin: () => ({ network: BITCOIN, kind: 'bitcoin', rpcUrl: stack.bitcoin.rpcUrl, finality: 2 }),
+    bitcoin: () => ({
+      network: BITCOIN,
+      kind: 'bitcoin',
+      rpcUrl: stack.bitcoin.rpcUrl,
+      finality: 2,
+    }),
     solana: () => ({
       network: SOLANA,
       kind: 'solana',
@@ -224,13 +239,18 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
         async () => {
           // A query needs a living coordinator; while it is being restarted the answer is "not yet".
           const status = await client.status(requestId).catch(() => undefined);
-          return status && (status.phase === 'Completed' || status.phase === 'Failed') ? status : undefined;
+          return status && (status.phase === 'Completed' || status.phase === 'Failed')
+            ? status
+            : undefined;
         },
         { deadlineMs, intervalMs: 100, what: `transfer ${requestId} ends` },
       ),
     async received(chain, destination) {
       if (chain === 'solana') return solanaBalance(stack.solana.rpcUrl, destination);
-      return bitcoinReceived(stack.bitcoin.rpcUrl, bytesToHex(addressScript(bitcoinNetwork(BITCOIN), destination)));
+      return bitcoinReceived(
+        stack.bitcoin.rpcUrl,
+        bytesToHex(addressScript(bitcoinNetwork(BITCOIN), destination)),
+      );
     },
     mining(on) {
       mining = on && chains.includes('bitcoin');
@@ -261,17 +281,24 @@ async function rpc(url: string, method: string, params: unknown[]): Promise<unkn
     method: 'POST',
     headers: {
       'content-type': 'application/json',
-      ...(username ? { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` } : {}),
+      ...(username
+        ? { authorization: `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` }
+        : {}),
     },
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
   });
-  const { result, error } = (await response.json()) as { result: unknown; error: { message: string } | null };
+  const { result, error } = (await response.json()) as {
+    result: unknown;
+    error: { message: string } | null;
+  };
   if (error) throw new Error(error.message);
   return result;
 }
 
 async function solanaBalance(url: string, address: string): Promise<bigint> {
-  const result = (await rpc(url, 'getBalance', [address, { commitment: 'confirmed' }])) as { value: number };
+  const result = (await rpc(url, 'getBalance', [address, { commitment: 'confirmed' }])) as {
+    value: number;
+  };
   return BigInt(result.value);
 }
 
@@ -285,7 +312,8 @@ async function bitcoinReceived(url: string, script: string): Promise<bigint> {
     for (let at = raw.indexOf(script); at >= 0; at = raw.indexOf(script, at + 1)) {
       // An output is amount (8 bytes, little endian) ‖ script length ‖ script.
       const amount = Buffer.from(raw.slice(at - 18, at - 2), 'hex');
-      if (raw.slice(at - 2, at) === (script.length / 2).toString(16).padStart(2, '0')) sum += amount.readBigUInt64LE();
+      if (raw.slice(at - 2, at) === (script.length / 2).toString(16).padStart(2, '0'))
+        sum += amount.readBigUInt64LE();
     }
   }
   return sum;

@@ -691,13 +691,16 @@ describe('limits', () => {
       { expiresAt: iso(expires) },
     );
     await approve(run);
-    const alerted = await untilStatus(run.handle, 'alert', (s) => s.waitingFor.includes('ALERT past the pivot'));
+    const alerted = await untilStatus(run.handle, 'alert', (s) =>
+      s.waitingFor.includes('ALERT past the pivot'),
+    );
     await untilStatus(
       run.handle,
       'goes on after expiry and limit',
       (s) => Date.now() > expires + 3_000 && s.attempts > alerted.attempts,
     );
-    for (const step of ['release', 'releaseLease', 'fail'] as const) expect(run.world.count(step)).toBe(0);
+    for (const step of ['release', 'releaseLease', 'fail'] as const)
+      expect(run.world.count(step)).toBe(0);
     expect((await run.handle.describe()).status.name).toBe('RUNNING');
     await run.handle.terminate();
   }, 90_000);
