@@ -3,12 +3,11 @@ import { NativeConnection, Worker } from '@temporalio/worker';
 import { CoordinatorConfig } from '../schema/contracts/config.ts';
 import { SignedPolicy } from '../schema/contracts/policy.ts';
 import { TASK_QUEUES } from '../schema/contracts/temporal.ts';
-import { startCodecServer } from '../wire/codec-server.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
 import { createCoordinatorService } from './coordinator-service.ts';
 import { activityFailures } from './support/activity-failures.ts';
 import { bundleSagas } from './support/bundle.ts';
-import { loadConfig, readJson, readPayloadKeys, readText } from './support/config.ts';
+import { loadConfig, readJson, readPayloadKeys } from './support/config.ts';
 import { createFailPoints } from './support/fail-points.ts';
 import { heartbeats } from './support/heartbeats.ts';
 import { installRuntime, instanceName, main, serve } from './support/run.ts';
@@ -35,19 +34,6 @@ main('coordinator', async (log) => {
   for (const file of config.initialPolicies)
     await service.adoptPolicy(SignedPolicy.parse(readJson(path(file), 'initialPolicies')));
   await service.start();
-  const close = [() => service.close()];
-
-  if (config.codecServer !== undefined) {
-    const { port, tokenFile, allowedOrigins } = config.codecServer;
-    const codec = await startCodecServer({
-      keys,
-      token: readText(path(tokenFile), 'tokenFile'),
-      port,
-      allowedOrigins,
-    });
-    close.push(() => codec.close());
-  }
-
   const connection = await NativeConnection.connect({ address: config.temporal.address });
   const identity = `coordinator/${instanceName(config.instance)}`;
   const dataConverter = createDataConverter({ keys });
@@ -76,11 +62,7 @@ main('coordinator', async (log) => {
     // `confirm` waits for blocks while it occupies its slot, so there are many more of them than cores.
     activityWorker(TASK_QUEUES.chain, service.chain, 200),
   ]);
-  await serve(
-    log,
-    workers,
-    connection,
-    { role: 'coordinator', bundle: (await bundle).hash },
-    close,
-  );
+  await serve(log, workers, connection, { role: 'coordinator', bundle: (await bundle).hash }, [
+    () => service.close(),
+  ]);
 });

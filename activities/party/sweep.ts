@@ -74,8 +74,11 @@ export function createSweep(
     live.retain(openAttempts);
     // A key without a row is of a `prepare` that crashed before its commit, or of one that is about to commit.
     const now = options.monotonic();
+    const aged = orphans.filter((id) => {
+      const since = firstSeen.get(id);
+      return since !== undefined && now - since >= options.orphanMs;
+    });
     firstSeen = new Map(orphans.map((id) => [id, firstSeen.get(id) ?? now]));
-    const aged = orphans.filter((id) => now - (firstSeen.get(id) ?? now) >= options.orphanMs);
     await erase(deps, [...destroy, ...aged]);
 
     const left = new Set(await deps.sealer.list());

@@ -14,7 +14,7 @@ import { approveAs, type Chain, demoWallet, follow, fund, startTransfer } from '
 import { type Done, reportJson, reportTable, waitingTable } from './report.ts';
 import { type LocalSecrets, localSecrets } from './secrets.ts';
 import { ProgressRouter, runSteps } from './steps.ts';
-import { startCoordinator, startParty, writeClientConfig } from './workers.ts';
+import { startApi, startCoordinator, startParty, writeClientConfig } from './workers.ts';
 
 type Options = { readonly once?: boolean; readonly json?: boolean; readonly job: boolean };
 const CHAINS: readonly Chain[] = ['solana', 'bitcoin'];
@@ -144,6 +144,7 @@ async function startWorkers(
   });
   await runSteps(io, style, 'Workers, each with a database of its own', [
     process('coordinator', 'coordinator', () => startCoordinator(stack, topology, secrets)),
+    process('api', 'codec server of the UI', () => startApi(stack)),
     ...topology.parties.names.map((party) =>
       process(`party-${party}`, `party ${party}`, () =>
         startParty(stack, topology, secrets, party),

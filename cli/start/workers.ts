@@ -6,7 +6,12 @@ import { parseWith } from '../../core/parse.ts';
 import { writeAtomic } from '../../dev/files.ts';
 import type { Stack } from '../../dev/stack/index.ts';
 import type { Topology } from '../../dev/topology.ts';
-import { ClientConfig, CoordinatorConfig, PartyConfig } from '../../schema/contracts/config.ts';
+import {
+  ApiConfig,
+  ClientConfig,
+  CoordinatorConfig,
+  PartyConfig,
+} from '../../schema/contracts/config.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { clientConfigFile } from '../context.ts';
 import { type LocalSecrets, networksOf } from './secrets.ts';
@@ -69,10 +74,8 @@ export async function startCoordinator(
   topology: Topology,
   secrets: LocalSecrets,
 ): Promise<void> {
-  const { codec, uiUrl } = stack.temporal;
   const directory = join(stack.dataDir, 'coordinator');
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const { record } = stack;
   const file = save(join(directory, 'config.json'), CoordinatorConfig, {
     ...sharedConfig(stack, topology, secrets),
     databaseUrl: await stack.postgres.createDatabase(databaseName('coordinator')),
@@ -86,12 +89,6 @@ export async function startCoordinator(
         sponsorFile: stack.solana.sponsorFile,
       },
     ],
-    // The token file is the stack's own, since the UI was started with the address that holds it.
-    codecServer: {
-      port: record.temporal?.codec.port ?? codec.port,
-      tokenFile: join(stack.dataDir, 'codec-token'),
-      allowedOrigins: originsOf(uiUrl),
-    },
   });
   await stack.startNode({
     name: 'coordinator',
@@ -99,6 +96,23 @@ export async function startCoordinator(
     args: ['--config', file],
     readyTimeoutMs: 120_000,
   });
+}
+
+/** The edge: for now the codec server of the Temporal UI. */
+export async function startApi(stack: Stack): Promise<void> {
+  const { codec, uiUrl } = stack.temporal;
+  const directory = join(stack.dataDir, 'api');
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const file = save(join(directory, 'config.json'), ApiConfig, {
+    client: clientConfigFile(stack.dataDir),
+    // The token file is the stack's own, since the UI was started with the address that holds it.
+    codecServer: {
+      port: stack.record.temporal?.codec.port ?? codec.port,
+      tokenFile: join(stack.dataDir, 'codec-token'),
+      allowedOrigins: originsOf(uiUrl),
+    },
+  });
+  await stack.startNode({ name: 'api', script: 'api/main.ts', args: ['--config', file] });
 }
 
 export async function startParty(

@@ -89,14 +89,6 @@ export type ChainConfig = z.infer<typeof ChainConfig>;
 export const CoordinatorConfig = z.strictObject({
   ...shared,
   chains: z.array(ChainConfig).min(1).max(64),
-  /** Decode-only, loopback; the token (in the file) is part of the URL's path. */
-  codecServer: z
-    .strictObject({
-      port: z.int().min(0).max(65_535),
-      tokenFile: Path,
-      allowedOrigins: z.array(z.string()).max(16),
-    })
-    .exactOptional(),
 });
 export type CoordinatorConfig = z.infer<typeof CoordinatorConfig>;
 
@@ -119,3 +111,16 @@ export const ClientConfig = z.strictObject({
     .exactOptional(),
 });
 export type ClientConfig = z.infer<typeof ClientConfig>;
+
+/** `api/main.ts --config <file>`: the edge is a client, and has what a client has. */
+export const ApiConfig = z.strictObject({
+  /** A `ClientConfig` file. */
+  client: Path,
+  /** Decode-only, loopback; the token (in the file) is part of the URL's path. */
+  codecServer: z.strictObject({
+    port: z.int().min(0).max(65_535),
+    tokenFile: Path,
+    allowedOrigins: z.array(z.string()).max(16),
+  }),
+});
+export type ApiConfig = z.infer<typeof ApiConfig>;

@@ -156,7 +156,7 @@ describe('a session that is over', () => {
 });
 
 describe('the sweep', () => {
-  it('destroys the key of a prepare that crashed before its commit, at the second sight', async () => {
+  it('destroys the key of a prepare that crashed before its commit, and no row ever named', async () => {
     const orphan = `session-${crypto.randomUUID()}-0011223344556677`;
     const context = {
       party: alpha,

@@ -106,17 +106,3 @@ export function readPayloadKeys(
     ),
   };
 }
-
-/** One line of text from a file, such as a token. */
-export function readText(file: string, field: string): string {
-  try {
-    return readFileSync(file, 'utf8').trim();
-  } catch (cause) {
-    throw new KeysagaError(
-      'PartMissing',
-      `${field}: the file cannot be read.`,
-      { field },
-      { cause },
-    );
-  }
-}

@@ -7,8 +7,8 @@ import { createHash, timingSafeEqual } from 'node:crypto';
 import type { Payload } from '@temporalio/common';
 import Fastify from 'fastify';
 import { KeysagaError } from '../schema/contracts/errors.ts';
-import { createPayloadCodec, type PayloadKeys } from './codec.ts';
-import { PayloadMessage, PayloadsMessage } from './proto.ts';
+import { createPayloadCodec, type PayloadKeys } from '../wire/codec.ts';
+import { PayloadMessage, PayloadsMessage } from '../wire/proto.ts';
 
 const HEADERS = 'content-type,x-namespace';
 
