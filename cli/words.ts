@@ -51,19 +51,50 @@ const approvalsText = (status: TransferStatus): string => {
   ].join('; ');
 };
 
+/** Segments side by side, in lines of at most `width` visible characters. */
+function wrapped(
+  segments: readonly { text: string; paint: (text: string) => string }[],
+  joint: string,
+  width: number,
+): string {
+  const lines: string[] = [];
+  let used = 0;
+  for (const { text, paint } of segments) {
+    const joined = used > 0 && used + joint.length + text.length <= width;
+    if (joined) lines.push(`${lines.pop()}${joint}${paint(text)}`);
+    else lines.push(paint(text));
+    used = (joined ? used + joint.length : 0) + text.length;
+  }
+  return lines.join('\n');
+}
+
 function phaseTrail(status: TransferStatus, style: Style): string {
   const { phase, phasesMs } = status;
-  const spent = (name: string) =>
-    phasesMs[name] === undefined ? '' : ` ${formatMs(phasesMs[name])}`;
+  const timed = (name: string): string =>
+    phasesMs[name] === undefined ? name : `${name} ${formatMs(phasesMs[name])}`;
   if (!PATH.includes(phase)) {
-    const passed = Object.keys(phasesMs).map((name) => `${name}${spent(name)}`);
-    return [...passed, style.yellow(phase)].join(' > ');
+    const passed = Object.keys(phasesMs).filter((name) => name !== phase);
+    return wrapped(
+      [
+        ...passed.map((name) => ({ text: timed(name), paint: style.dim })),
+        { text: phase, paint: style.yellow },
+      ],
+      ' > ',
+      84,
+    );
   }
   const at = PATH.indexOf(phase);
-  return PATH.map((name, i) => {
-    if (i < at || phase === 'Completed') return style.green(`${name}${spent(name)}`);
-    return i === at ? style.bold(style.cyan(name)) : style.dim(name);
-  }).join(style.dim(' > '));
+  return wrapped(
+    PATH.map((name, i) => {
+      if (i < at || phase === 'Completed') return { text: timed(name), paint: style.green };
+      return {
+        text: name,
+        paint: i === at ? (text: string) => style.bold(style.cyan(text)) : style.dim,
+      };
+    }),
+    ' > ',
+    84,
+  );
 }
 
 const MARK = { waiting: '.', done: 'ok', failed: 'FAILED' } as const;
@@ -101,7 +132,7 @@ export function transferBoard(status: TransferStatus, elapsedMs: number, style: 
       ? []
       : [
           ['transaction', status.transactionId] as [string, string],
-          ['confirmed', `${status.confirmations} times`] as [string, string],
+          ['confirmations', String(status.confirmations)] as [string, string],
         ]),
     ...(status.voidTransactionId === undefined
       ? []

@@ -34,7 +34,11 @@ type Check = {
 
 /** The reason in a word or two; driver texts may repeat addresses with passwords, so only codes are taken. */
 const reason = (error: unknown): string =>
-  isKeysagaError(error) ? error.message : String((error as { code?: unknown }).code ?? 'no answer');
+  isKeysagaError(error)
+    ? error.message
+    : typeof (error as { code?: unknown }).code === 'string'
+      ? (error as { code: string }).code
+      : 'no answer';
 
 async function found({ part, where, remedy, look }: Check): Promise<Finding> {
   try {
@@ -54,7 +58,7 @@ async function jsonRpc(
   method: string,
   params: readonly unknown[] = [],
 ): Promise<unknown> {
-  const { username, password, ...rest } = new URL(url);
+  const { username, password } = new URL(url);
   const target = new URL(url);
   target.username = '';
   target.password = '';
@@ -71,7 +75,6 @@ async function jsonRpc(
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     signal: AbortSignal.timeout(5_000),
   });
-  void rest;
   return ((await response.json()) as { result?: unknown }).result;
 }
 
@@ -108,8 +111,12 @@ function partChecks(record: StackRecord, dataDir: string): Check[] {
       where: bare(solana.rpcUrl),
       remedy: log('solana'),
       look: async () => {
-        const version = (await jsonRpc(solana.rpcUrl, 'getVersion')) as Record<string, unknown>;
-        return String(version['solana-core'] ?? '');
+        // The slot as well: a runtime that is stuck still answers what it knows by heart.
+        const [version, slot] = await Promise.all([
+          jsonRpc(solana.rpcUrl, 'getVersion'),
+          jsonRpc(solana.rpcUrl, 'getSlot'),
+        ]);
+        return `${String((version as Record<string, unknown>)['solana-core'] ?? '')}, slot ${Number(slot)}`;
       },
     });
   if (temporal !== undefined)

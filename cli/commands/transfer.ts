@@ -8,7 +8,7 @@ import { formatMs, parseAmount, parseSpan } from '../amounts.ts';
 import { contextOf, leaf } from '../command.ts';
 import { COMMAND, sagaLink } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
-import { type Io, table, writeLine } from '../io.ts';
+import { type Io, table } from '../io.ts';
 import { liveBoard } from '../live.ts';
 import { intentLines, payment } from '../words.ts';
 
@@ -166,6 +166,5 @@ export const transfersCommand = (io: Io): Command =>
                 context.style,
               ),
         );
-        if (found.length > 0 && !context.json) writeLine(io.stderr);
       });
     });

@@ -1,6 +1,6 @@
 /** What `npm start` ends with: the JSON document, and the table. */
-import type { KeysagaClient, Wallet } from '../../client/index.ts';
-import { networkName } from '../../core/assets.ts';
+import type { Wallet } from '../../client/index.ts';
+import { formatAmount, networkName } from '../../core/assets.ts';
 import { bytesToHex } from '../../core/signed.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
@@ -104,19 +104,10 @@ export function waitingTable(waiting: readonly TransferStatus[], style: Style): 
     ['transfer', 'pays', 'approvals', 'waits for'],
     waiting.map(({ intent, approvals, quorum, missing }) => [
       intent.requestId,
-      payment(intent),
+      formatAmount(intent.chain, intent.asset, intent.amount),
       `${approvals.length} of ${quorum}`,
       missing.join(', '),
     ]),
     style,
   );
-}
-
-/** The final status, from the saga itself. */
-export async function finalStatus(
-  client: KeysagaClient,
-  requestId: string,
-): Promise<TransferStatus> {
-  await client.result(requestId);
-  return client.status(requestId);
 }
