@@ -36,11 +36,8 @@ type KeyFile = z.infer<typeof KeyFile>;
 export type ApproverKey = {
   readonly approver: ApproverId;
   readonly publicKey: string;
-  /** 32 bytes; `wipe` it after use. */
+  /** 32 bytes; whoever uses it overwrites it afterwards. */
   readonly seed: Uint8Array;
-};
-export const wipe = (key: ApproverKey): void => {
-  key.seed.fill(0);
 };
 
 function derive(passphrase: string, kdf: KeyFile['kdf']): Promise<Buffer> {

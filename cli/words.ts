@@ -62,7 +62,10 @@ function wrapped(
   for (const { text, paint } of segments) {
     const joined = used > 0 && used + joint.length + text.length <= width;
     if (joined) lines.push(`${lines.pop()}${joint}${paint(text)}`);
-    else lines.push(paint(text));
+    else {
+      if (used > 0) lines.push(`${lines.pop()}${joint.trimEnd()}`);
+      lines.push(paint(text));
+    }
     used = (joined ? used + joint.length : 0) + text.length;
   }
   return lines.join('\n');

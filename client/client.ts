@@ -480,13 +480,17 @@ export async function createClient(options: ClientOptions): Promise<KeysagaClien
     keys: options.payloadKeys,
     ...(options.externalStorage === undefined ? {} : { externalStorage: options.externalStorage }),
   });
-  try {
-    const made = await Connection.connect({
-      connectTimeout: options.timeoutMs ?? 15_000,
-      ...connection,
-    });
-    return new KeysagaClient(new Client({ connection: made, namespace, dataConverter }), options);
-  } catch (error) {
-    throw clientError(error, 'Temporal');
-  }
+  const made = await Connection.connect({
+    connectTimeout: options.timeoutMs ?? 15_000,
+    ...connection,
+  }).catch((cause: unknown) => {
+    // The SDK throws a plain error when the deadline passes; its text names hosts only, but says no more than this.
+    throw new KeysagaError(
+      'PartFailed',
+      `Temporal does not answer at ${connection.address}.`,
+      { part: 'temporal' },
+      { cause },
+    );
+  });
+  return new KeysagaClient(new Client({ connection: made, namespace, dataConverter }), options);
 }

@@ -2,7 +2,6 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import { type EventGroupMarker, startChild } from '@temporalio/workflow';
 import type { KeysagaError } from '../schema/contracts/errors.ts';
-import { NON_RETRYABLE_CODES } from '../schema/contracts/failures.ts';
 import type { AttemptId, KeyId, PartyId, RequestId } from '../schema/contracts/primitives.ts';
 import { WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import type { DeliverUndoInput, DeliverUndoResult } from '../schema/contracts/undo.ts';
@@ -74,7 +73,3 @@ export function abortUndo(options: AbortUndo): Undo {
     },
   };
 }
-
-/** For whoever repeats a call at a party by itself: a code that no repetition cures. */
-export const isHopeless = (code: KeysagaError['code']): boolean =>
-  NON_RETRYABLE_CODES.includes(code);

@@ -5,7 +5,7 @@
  * delivers it on the party's return, so that the saga may close.
  */
 import { CancellationScope, sleep } from '@temporalio/workflow';
-import { KeysagaError } from '../schema/contracts/errors.ts';
+import type { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
 import type { PartyId } from '../schema/contracts/primitives.ts';
 import type { UndoStatus } from '../schema/contracts/saga.ts';
@@ -122,6 +122,3 @@ export class Compensations {
     });
   }
 }
-
-/** True for what a saga may answer with compensation; anything else is a defect and must fail the task. */
-export const isTyped = (error: unknown): error is KeysagaError => error instanceof KeysagaError;

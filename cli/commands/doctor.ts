@@ -9,7 +9,7 @@ import {
 } from '../../client/index.ts';
 import { dataFolder } from '../../dev/paths.ts';
 import { readStack, type StackRecord } from '../../dev/stack/index.ts';
-import { isKeysagaError } from '../../schema/contracts/errors.ts';
+import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { TASK_QUEUES } from '../../schema/contracts/temporal.ts';
 import { contextOf, leaf } from '../command.ts';
 import { clientConfigFile, shown } from '../context.ts';
@@ -75,7 +75,10 @@ async function jsonRpc(
     body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     signal: AbortSignal.timeout(5_000),
   });
-  return ((await response.json()) as { result?: unknown }).result;
+  const { result } = (await response.json()) as { result?: unknown };
+  if (result === undefined || result === null)
+    throw new KeysagaError('ChainUnavailable', `It refuses ${method}.`);
+  return result;
 }
 
 function partChecks(record: StackRecord, dataDir: string): Check[] {

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
 import type { KeysagaClient, TransferFilter, Wallet } from '../../client/index.ts';
+import { formatAmount } from '../../core/assets.ts';
 import { parseIntent } from '../../core/intent.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import { formatMs, parseAmount, parseSpan } from '../amounts.ts';
@@ -10,7 +11,7 @@ import { COMMAND, sagaLink } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Io, table } from '../io.ts';
 import { liveBoard } from '../live.ts';
-import { intentLines, payment } from '../words.ts';
+import { intentLines } from '../words.ts';
 
 export type IntentOptions = {
   readonly to: string;
@@ -151,7 +152,9 @@ export const transfersCommand = (io: Io): Command =>
           one.execution === 'RUNNING' || one.phase === 'Completed' || one.phase === 'Failed'
             ? one.phase
             : one.execution,
-          one.intent === undefined ? '' : payment(one.intent),
+          one.intent === undefined
+            ? ''
+            : formatAmount(one.intent.chain, one.intent.asset, one.intent.amount),
           one.closedAt === undefined
             ? one.waitingFor.join(', ')
             : formatMs(Date.parse(one.closedAt) - Date.parse(one.startedAt)),

@@ -2,9 +2,9 @@
  * `Blockchain`, in two halves. `TransactionCodec` is pure: parties use it to judge bytes alone and clients to
  * derive addresses. `Blockchain` talks to nodes and belongs to the coordinator.
  */
-import type { Curve, Scheme } from '../../schema/contracts/key.ts';
+
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
-import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type { Curve, KeyDescriptor, Scheme } from '../../schema/contracts/key.ts';
 import type {
   BroadcastOutcome,
   SignedTransaction,
@@ -17,11 +17,21 @@ import type {
  * name is `other`, which is refused. Amounts in the asset's smallest unit.
  */
 export type TransactionEffect =
-  | { readonly kind: 'pay'; readonly destination: string; readonly asset: string; readonly amount: bigint }
+  | {
+      readonly kind: 'pay';
+      readonly destination: string;
+      readonly asset: string;
+      readonly amount: bigint;
+    }
   /** An output to the wallet's own script. */
   | { readonly kind: 'change'; readonly address: string; readonly amount: bigint }
   /** Solana: AdvanceNonceAccount as first instruction. */
-  | { readonly kind: 'advance-nonce'; readonly account: string; readonly authority: string; readonly value: string }
+  | {
+      readonly kind: 'advance-nonce';
+      readonly account: string;
+      readonly authority: string;
+      readonly value: string;
+    }
   | { readonly kind: 'other'; readonly description: string };
 
 export type DecodedTransaction = {
@@ -55,7 +65,11 @@ export interface TransactionCodec {
   /** What is to be signed, in order: one per signature, computed from the bytes alone. */
   messages(unsigned: UnsignedTransaction, publicKey: Uint8Array): readonly Uint8Array[];
   /** Puts signatures in (in `messages` order), verifies each, serialises. Throws `SignatureInvalid`. */
-  attach(unsigned: UnsignedTransaction, publicKey: Uint8Array, signatures: readonly Uint8Array[]): SignedTransaction;
+  attach(
+    unsigned: UnsignedTransaction,
+    publicKey: Uint8Array,
+    signatures: readonly Uint8Array[],
+  ): SignedTransaction;
 }
 
 /** A resource that a transfer holds while it runs; the ledger stores it beside the events. */
@@ -87,10 +101,18 @@ export interface Blockchain {
   /** Takes what it needs through `leaser`, estimates the fee within `intent.feeCap` (`FeeAboveCap`), builds. `LeaseUnavailable`, `InsufficientFunds`. */
   build(intent: TransferIntent, key: KeyDescriptor, leaser: Leaser): Promise<BuildResult>;
   /** A transaction that conflicts with each of `released` and pays only the wallet; fee at most `feeCap`. */
-  buildVoid(key: KeyDescriptor, released: readonly UnsignedTransaction[], feeCap: bigint): Promise<BuildResult>;
+  buildVoid(
+    key: KeyDescriptor,
+    released: readonly UnsignedTransaction[],
+    feeCap: bigint,
+  ): Promise<BuildResult>;
   broadcast(signed: SignedTransaction): Promise<BroadcastOutcome>;
   /** Looks an id up; `conflictKeys` lets it see that another transaction took the input or nonce. */
-  lookup(id: string, unsigned: UnsignedTransaction, publicKey: Uint8Array): Promise<TransactionStatus>;
+  lookup(
+    id: string,
+    unsigned: UnsignedTransaction,
+    publicKey: Uint8Array,
+  ): Promise<TransactionStatus>;
   /** Set-up of a new wallet: nonce accounts paid by the sponsor, script watched. Idempotent. */
   provision(key: KeyDescriptor): Promise<void>;
   /** Id of the tip, for `doctor`. */

@@ -25,7 +25,10 @@ export interface CeremonyRun<Output> {
   /** The round that is expected next. */
   readonly next: number;
   /** Computes a round; `outboxHash` is the hash of the plaintext outbox (hex). Throws `ProtocolFault`. */
-  round(r: number, inbox: readonly ProtocolMessage[]): RoundOutcome<Output> & { readonly outboxHash: string };
+  round(
+    r: number,
+    inbox: readonly ProtocolMessage[],
+  ): RoundOutcome<Output> & { readonly outboxHash: string };
   /** Wipes what it holds, as far as JavaScript can. */
   dispose(): void;
 }
@@ -39,9 +42,17 @@ export interface Ceremonies {
     seed: Uint8Array,
     log: CeremonyLog,
   ): CeremonyRun<KeygenOutput>;
-  sign(protocol: string, params: SignParams, seed: Uint8Array, log: CeremonyLog): CeremonyRun<SignOutput>;
+  sign(
+    protocol: string,
+    params: SignParams,
+    seed: Uint8Array,
+    log: CeremonyLog,
+  ): CeremonyRun<SignOutput>;
   /** Version and round count of the machine that a new session would run, for its row. */
-  describe(protocol: string, kind: 'keygen' | 'sign'): { readonly version: string; readonly rounds: number };
+  describe(
+    protocol: string,
+    kind: 'keygen' | 'sign',
+  ): { readonly version: string; readonly rounds: number };
   /** A key from the seed outside the machine's own draws, e.g. for the session's HPKE pair. 32 bytes. */
   derive(seed: Uint8Array, label: string): Uint8Array;
   /** Throws `ProtocolUnsupported`. */

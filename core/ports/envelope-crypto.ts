@@ -3,7 +3,12 @@ export interface EnvelopeKeyPair {
   /** 32 bytes. */
   readonly publicKey: Uint8Array;
   /** Opens what was sealed to `publicKey`. Throws `EnvelopeInvalid` for anything else. */
-  open(enc: Uint8Array, ciphertext: Uint8Array, info: Uint8Array, aad: Uint8Array): Promise<Uint8Array>;
+  open(
+    enc: Uint8Array,
+    ciphertext: Uint8Array,
+    info: Uint8Array,
+    aad: Uint8Array,
+  ): Promise<Uint8Array>;
 }
 export interface EnvelopeCrypto {
   /** RFC 9180 DeriveKeyPair: the same 32-byte `ikm` gives the same pair, so that it lives and dies with the session's seed. */
@@ -25,4 +30,8 @@ export interface Identity {
 }
 
 /** Verifies Ed25519; 32-byte key, any message, 64-byte signature. False for anything malformed. */
-export type VerifySignature = (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
+export type VerifySignature = (
+  publicKey: Uint8Array,
+  message: Uint8Array,
+  signature: Uint8Array,
+) => boolean;

@@ -2,8 +2,9 @@
  * The coordinator's store: an append-only event log with leases and an outbox beside it, all changed in one
  * transaction (`UnitOfWork`). Projections follow the log and can be rebuilt from nothing.
  */
-import type { DomainEvent } from '../../schema/contracts/events.ts';
+
 import type { PartyReport } from '../../schema/contracts/activities.ts';
+import type { DomainEvent } from '../../schema/contracts/events.ts';
 import type { LeaseRequest } from './blockchain.ts';
 
 export type StoredEvent = DomainEvent & {
@@ -23,12 +24,20 @@ export interface EventLog {
    * Appends with the version the caller saw (0: the stream must be new). Also writes one outbox row per event.
    * Throws `VersionConflict`.
    */
-  append(stream: string, expectedVersion: number, events: readonly DomainEvent[]): Promise<readonly StoredEvent[]>;
+  append(
+    stream: string,
+    expectedVersion: number,
+    events: readonly DomainEvent[],
+  ): Promise<readonly StoredEvent[]>;
   /**
    * State of a stream by folding; a snapshot is kept every 100 events and used as the start, unless `at` asks for
    * the state at a past time. `name` and `schemaVersion` guard against folding an old snapshot with new code.
    */
-  load<S>(stream: string, fold: Fold<S>, options?: { at?: string }): Promise<{ state: S; version: number }>;
+  load<S>(
+    stream: string,
+    fold: Fold<S>,
+    options?: { at?: string },
+  ): Promise<{ state: S; version: number }>;
 }
 
 export type Fold<S> = {
@@ -51,7 +60,12 @@ export interface Leases {
   /** Locks the rows of this owner (FOR UPDATE) and returns them. */
   lockByOwner(owner: string): Promise<readonly Lease[]>;
   /** False when someone else holds it. A released or consumed row of another owner may be taken again if the resource allows. */
-  tryTake(owner: string, walletId: string, network: string, request: LeaseRequest): Promise<boolean>;
+  tryTake(
+    owner: string,
+    walletId: string,
+    network: string,
+    request: LeaseRequest,
+  ): Promise<boolean>;
   /** All of this owner's rows, or only those of `resources`. */
   setState(owner: string, state: LeaseState, resources?: readonly string[]): Promise<void>;
 }

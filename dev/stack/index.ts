@@ -277,7 +277,7 @@ export async function startStack(options: StartOptions = {}): Promise<Stack> {
 }
 
 export type { BitcoinClient } from './bitcoin.ts';
-export type { NodeOptions, NodeProcess, ReadyLine } from './node.ts';
+export type { NodeOptions, NodeProcess } from './node.ts';
 export type { PostgresClient } from './postgres.ts';
 export { readStack, type StackRecord } from './record.ts';
 export type { SolanaClient } from './solana.ts';

@@ -24,7 +24,12 @@ import type {
 import type { SignedPolicy } from './policy.ts';
 import type { PartyId, RequestId, WalletId } from './primitives.ts';
 import type { FailureInfo, TransferPhase } from './saga.ts';
-import type { BroadcastOutcome, SignedTransaction, TransactionStatus, UnsignedTransaction } from './transaction.ts';
+import type {
+  BroadcastOutcome,
+  SignedTransaction,
+  TransactionStatus,
+  UnsignedTransaction,
+} from './transaction.ts';
 
 export interface PartyActivities {
   prepare(request: PrepareRequest): Promise<SignedPrepareAnswer>;
@@ -59,7 +64,11 @@ export type Reservation = {
 
 export interface LedgerActivities {
   /** Wallet active, spend limit and balance reserved, `TransferInitiated` appended. Undo: `release`. */
-  reserve(input: { intent: TransferIntent; intentDigest: string; workflowId: string }): Promise<Reservation>;
+  reserve(input: {
+    intent: TransferIntent;
+    intentDigest: string;
+    workflowId: string;
+  }): Promise<Reservation>;
   release(input: { requestId: RequestId; reason: string }): Promise<void>;
   recordDecision(input: { requestId: RequestId; signed: SignedApproval }): Promise<void>;
   /** Appends `PivotPassed`, excluding a lease release in one transaction. Fails `PivotRefused` when the lease is gone. */
@@ -70,11 +79,26 @@ export interface LedgerActivities {
     reports: readonly PartyReport[];
   }): Promise<void>;
   /** Failure metadata of parties, for reputation and routing; also answers with a fresh ranking. */
-  reportParties(input: { walletId: WalletId; reports: readonly PartyReport[] }): Promise<{ ranking: readonly PartyId[] }>;
-  settle(input: { requestId: RequestId; transactionId: string; confirmations: number }): Promise<void>;
+  reportParties(input: {
+    walletId: WalletId;
+    reports: readonly PartyReport[];
+  }): Promise<{ ranking: readonly PartyId[] }>;
+  settle(input: {
+    requestId: RequestId;
+    transactionId: string;
+    confirmations: number;
+  }): Promise<void>;
   /** Ends the transfer as failed, after its undos. */
-  fail(input: { requestId: RequestId; failure: FailureInfo; voidTransactionId?: string }): Promise<void>;
-  recordPhase(input: { requestId: RequestId; phase: TransferPhase; reason?: string }): Promise<void>;
+  fail(input: {
+    requestId: RequestId;
+    failure: FailureInfo;
+    voidTransactionId?: string;
+  }): Promise<void>;
+  recordPhase(input: {
+    requestId: RequestId;
+    phase: TransferPhase;
+    reason?: string;
+  }): Promise<void>;
   recordUndo(input: {
     requestId: RequestId;
     step: string;
@@ -127,7 +151,10 @@ export interface ChainActivities {
     rounds: readonly (readonly Envelope[])[];
   }): Promise<SignedTransaction>;
   /** Sends the stored bytes, never others. `rejected` is an answer, not an error. */
-  broadcast(input: { requestId: RequestId; purpose: 'payment' | 'void' }): Promise<BroadcastOutcome>;
+  broadcast(input: {
+    requestId: RequestId;
+    purpose: 'payment' | 'void';
+  }): Promise<BroadcastOutcome>;
   /** Waits (heartbeating) until the payment or its void is final; resends when it vanished. */
   confirm(input: {
     requestId: RequestId;
@@ -138,4 +165,3 @@ export interface ChainActivities {
   /** Chain set-up of a new wallet by the operator's sponsor (Solana nonce accounts; Bitcoin: watch the script). */
   provision(input: { key: KeyDescriptor }): Promise<void>;
 }
-

@@ -34,7 +34,8 @@ export function canonicalJson(value: unknown): string {
   } catch (cause) {
     throw new KeysagaError('InvalidInput', 'The value has no canonical JSON form.', {}, { cause });
   }
-  if (text === undefined) throw new KeysagaError('InvalidInput', 'The value has no canonical JSON form.');
+  if (text === undefined)
+    throw new KeysagaError('InvalidInput', 'The value has no canonical JSON form.');
   return text;
 }
 

@@ -10,7 +10,10 @@ export const ERROR_CODES = {
   NotFound: [false, 'Check the id.'],
   RequestConflict: [false, 'This request id was used with another body; choose a new id.'],
   // approvals and policy
-  ApprovalInvalid: [false, 'The approval does not verify for this intent and policy; sign it again.'],
+  ApprovalInvalid: [
+    false,
+    'The approval does not verify for this intent and policy; sign it again.',
+  ],
   ApproverUnknown: [false, 'The policy in force does not name this approver.'],
   ApprovalDuplicate: [false, 'This approver has already decided.'],
   ApprovalExpired: [false, 'The approval is past its valid-until time; sign it again.'],
@@ -27,7 +30,10 @@ export const ERROR_CODES = {
   VersionConflict: [true, 'Another writer was first; the command is tried again.'],
   StateConflict: [false, 'The state machine does not allow this command now.'],
   LeaseUnavailable: [true, 'Every nonce or output is leased; wait for a running transfer.'],
-  PivotPassed: [false, 'Signature shares may be out: only a conflicting transaction can undo it now.'],
+  PivotPassed: [
+    false,
+    'Signature shares may be out: only a conflicting transaction can undo it now.',
+  ],
   PivotRefused: [false, 'The lease is gone; the attempt cannot go on.'],
   // parties
   PartyUnavailable: [true, 'The party did not answer in time; another is chosen.'],
@@ -44,11 +50,17 @@ export const ERROR_CODES = {
   KeyUnknown: [false, 'The party has no share of this key.'],
   KeyNotActive: [false, 'The key share is not active at this party.'],
   KeyLocked: [true, 'Sessions hold the key share.'],
-  CertificateInvalid: [false, 'An activation certificate does not verify against the pinned party keys.'],
+  CertificateInvalid: [
+    false,
+    'An activation certificate does not verify against the pinned party keys.',
+  ],
   ConflictRule: [false, 'Another transaction of this line could be on chain as well.'],
   LineClosed: [false, 'The line is void or done and is never signed again.'],
   SealBroken: [false, 'A sealed secret does not open; restore the key store from its backup.'],
-  PartyFenced: [false, 'The party was restored from an older state; administrators must release it.'],
+  PartyFenced: [
+    false,
+    'The party was restored from an older state; administrators must release it.',
+  ],
   // transactions and chains
   TransactionMalformed: [false, 'The transaction bytes do not decode.'],
   TransactionMismatch: [false, 'The transaction is not what the intent says: see field.'],

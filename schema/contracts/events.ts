@@ -39,8 +39,18 @@ export const EVENTS = {
     signers: z.array(PartyId),
     signed: SignedTransaction,
   }),
-  'keysaga.transfer.broadcast.v1': z.strictObject({ ...transfer, purpose, id: z.string(), outcome: BroadcastOutcome }),
-  'keysaga.transfer.confirmed.v1': z.strictObject({ ...transfer, purpose, id: z.string(), confirmations: z.int() }),
+  'keysaga.transfer.broadcast.v1': z.strictObject({
+    ...transfer,
+    purpose,
+    id: z.string(),
+    outcome: BroadcastOutcome,
+  }),
+  'keysaga.transfer.confirmed.v1': z.strictObject({
+    ...transfer,
+    purpose,
+    id: z.string(),
+    confirmations: z.int(),
+  }),
   /** Final on chain: `included` with effect, `failed` without, `conflicted` when another transaction took its input or nonce. */
   'keysaga.transfer.finalized.v1': z.strictObject({
     ...transfer,
@@ -50,8 +60,15 @@ export const EVENTS = {
     confirmations: z.int().nonnegative(),
     by: z.string().exactOptional(),
   }),
-  'keysaga.transfer.phase-changed.v1': z.strictObject({ ...transfer, phase: z.string(), reason: z.string().exactOptional() }),
-  'keysaga.transfer.lease-released.v1': z.strictObject({ ...transfer, leases: z.array(z.string()) }),
+  'keysaga.transfer.phase-changed.v1': z.strictObject({
+    ...transfer,
+    phase: z.string(),
+    reason: z.string().exactOptional(),
+  }),
+  'keysaga.transfer.lease-released.v1': z.strictObject({
+    ...transfer,
+    leases: z.array(z.string()),
+  }),
   'keysaga.transfer.undo-recorded.v1': z.strictObject({
     ...transfer,
     step: z.string(),
@@ -59,7 +76,11 @@ export const EVENTS = {
     party: PartyId.exactOptional(),
     reason: z.string().exactOptional(),
   }),
-  'keysaga.transfer.completed.v1': z.strictObject({ ...transfer, transactionId: z.string(), confirmations: z.int() }),
+  'keysaga.transfer.completed.v1': z.strictObject({
+    ...transfer,
+    transactionId: z.string(),
+    confirmations: z.int(),
+  }),
   'keysaga.transfer.failed.v1': z.strictObject({
     ...transfer,
     failure: FailureInfo,
@@ -74,15 +95,27 @@ export const EVENTS = {
     feeCap: Decimal,
     at: z.string(),
   }),
-  'keysaga.wallet.funds-released.v1': z.strictObject({ walletId: WalletId, requestId: RequestId, reason: z.string() }),
+  'keysaga.wallet.funds-released.v1': z.strictObject({
+    walletId: WalletId,
+    requestId: RequestId,
+    reason: z.string(),
+  }),
   'keysaga.wallet.funds-spent.v1': z.strictObject({
     walletId: WalletId,
     requestId: RequestId,
     transactionId: z.string(),
     at: z.string(),
   }),
-  'keysaga.key.requested.v1': z.strictObject({ request: GenerateKeyRequest, workflowId: z.string(), protocol: z.string(), policyHash: Hex32 }),
-  'keysaga.key.certified.v1': z.strictObject({ key: KeyDescriptor, certificates: z.array(SignedCertificate) }),
+  'keysaga.key.requested.v1': z.strictObject({
+    request: GenerateKeyRequest,
+    workflowId: z.string(),
+    protocol: z.string(),
+    policyHash: Hex32,
+  }),
+  'keysaga.key.certified.v1': z.strictObject({
+    key: KeyDescriptor,
+    certificates: z.array(SignedCertificate),
+  }),
   'keysaga.key.generated.v1': z.strictObject({ key: KeyDescriptor, activated: z.array(PartyId) }),
   'keysaga.key.party-activated.v1': z.strictObject({ keyId: WalletId, party: PartyId }),
   'keysaga.key.failed.v1': z.strictObject({ requestId: RequestId, failure: FailureInfo }),
@@ -92,7 +125,9 @@ export const EVENTS = {
 export type EventType = keyof typeof EVENTS;
 export type EventData<T extends EventType> = z.infer<(typeof EVENTS)[T]>;
 /** An event as a command decides it; the store adds stream, version, position and time. */
-export type DomainEvent = { [T in EventType]: { readonly type: T; readonly data: EventData<T> } }[EventType];
+export type DomainEvent = {
+  [T in EventType]: { readonly type: T; readonly data: EventData<T> };
+}[EventType];
 
 export const streams = {
   transfer: (id: RequestId) => `transfer-${id}`,

@@ -1,12 +1,24 @@
 /** What somebody wants paid: the thing approvers sign and parties enforce. */
 import * as z from 'zod';
-import { Caip2, Decimal, Hex32, IsoTime, PositiveDecimal, RequestId, WalletId } from './primitives.ts';
+import {
+  Caip2,
+  Decimal,
+  Hex32,
+  IsoTime,
+  PositiveDecimal,
+  RequestId,
+  WalletId,
+} from './primitives.ts';
 
 /** Resource that every transaction of the intent must spend, so that all of them conflict by construction. */
 export const Anchor = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('ethereum-nonce'), nonce: Decimal }),
   z.strictObject({ kind: z.literal('bitcoin-outpoint'), txid: Hex32, vout: Decimal }),
-  z.strictObject({ kind: z.literal('solana-nonce'), account: z.string().min(32).max(44), value: Hex32 }),
+  z.strictObject({
+    kind: z.literal('solana-nonce'),
+    account: z.string().min(32).max(44),
+    value: Hex32,
+  }),
 ]);
 export type Anchor = z.infer<typeof Anchor>;
 

@@ -20,7 +20,10 @@ export type Curve = z.infer<typeof Curve>;
 export const Scheme = z.enum(['eddsa', 'bip340', 'ecdsa']);
 export type Scheme = z.infer<typeof Scheme>;
 /** Registry name of a protocol and the scheme it signs, e.g. `frost-ed25519`, `frost-bip340`, `dkls23`. */
-export const ProtocolId = z.string().regex(/^[a-z0-9-]{2,32}$/).brand<'ProtocolId'>();
+export const ProtocolId = z
+  .string()
+  .regex(/^[a-z0-9-]{2,32}$/)
+  .brand<'ProtocolId'>();
 export type ProtocolId = z.infer<typeof ProtocolId>;
 
 /** Everything public about an active key. `parties` is ordered: a party's protocol index is its position + 1. */
@@ -68,7 +71,12 @@ export const SignedCertificate = z.strictObject({
 export type SignedCertificate = z.infer<typeof SignedCertificate>;
 
 /** Signed form `keysaga/never/v1`: this party will never certify that ceremony. A row holds one or the other. */
-export const Never = z.strictObject({ party: PartyId, attempt: AttemptId, keyId: KeyId, at: IsoTime });
+export const Never = z.strictObject({
+  party: PartyId,
+  attempt: AttemptId,
+  keyId: KeyId,
+  at: IsoTime,
+});
 export const SignedNever = z.strictObject({ never: Never, signature: Ed25519Signature });
 export type SignedNever = z.infer<typeof SignedNever>;
 

@@ -90,7 +90,10 @@ export const PrepareAnswer = z.strictObject({
   witnessed: z.array(SignedHead).max(16),
 });
 export type PrepareAnswer = z.infer<typeof PrepareAnswer>;
-export const SignedPrepareAnswer = z.strictObject({ answer: PrepareAnswer, signature: Ed25519Signature });
+export const SignedPrepareAnswer = z.strictObject({
+  answer: PrepareAnswer,
+  signature: Ed25519Signature,
+});
 export type SignedPrepareAnswer = z.infer<typeof SignedPrepareAnswer>;
 
 /**
@@ -138,7 +141,11 @@ export const RoundAnswer = z.strictObject({
 });
 export type RoundAnswer = z.infer<typeof RoundAnswer>;
 
-export const AbortRequest = z.strictObject({ keyId: KeyId, attempt: AttemptId, reason: z.string().max(200) });
+export const AbortRequest = z.strictObject({
+  keyId: KeyId,
+  attempt: AttemptId,
+  reason: z.string().max(200),
+});
 export type AbortRequest = z.infer<typeof AbortRequest>;
 /** `released`: the shares are out, there is nothing left to abort. */
 export const AbortAnswer = z.strictObject({
@@ -153,7 +160,11 @@ export const ActivateRequest = z.strictObject({
   certificates: z.array(SignedCertificate).min(2).max(16),
 });
 export type ActivateRequest = z.infer<typeof ActivateRequest>;
-export const ActivateAnswer = z.strictObject({ keyId: KeyId, epoch: Epoch, state: z.literal('active') });
+export const ActivateAnswer = z.strictObject({
+  keyId: KeyId,
+  epoch: Epoch,
+  state: z.literal('active'),
+});
 export type ActivateAnswer = z.infer<typeof ActivateAnswer>;
 
 /** Undo of a failed ceremony. A certified share goes only on a member's signed `never` (or, later, an administrators' order). */
@@ -179,7 +190,10 @@ export const PolicyReceipt = z.strictObject({
   version: z.int(),
   policyHash: Hex32,
 });
-export const SignedPolicyReceipt = z.strictObject({ receipt: PolicyReceipt, signature: Ed25519Signature });
+export const SignedPolicyReceipt = z.strictObject({
+  receipt: PolicyReceipt,
+  signature: Ed25519Signature,
+});
 export type SignedPolicyReceipt = z.infer<typeof SignedPolicyReceipt>;
 
 export const PartyHealth = z.strictObject({

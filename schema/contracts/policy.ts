@@ -30,14 +30,20 @@ export const Policy = z.strictObject({
   /** Digest of the version before; absent on version 1. */
   previous: Hex32.exactOptional(),
   issuedAt: IsoTime,
-  approvers: z.array(z.strictObject({ name: ApproverId, publicKey: Ed25519PublicKey })).min(1).max(64),
+  approvers: z
+    .array(z.strictObject({ name: ApproverId, publicKey: Ed25519PublicKey }))
+    .min(1)
+    .max(64),
   /** Approvals that a transfer needs. */
   quorum: z.int().min(1).max(64),
   limits: z.array(AssetLimit).max(256),
   /** With it each party enforces L·t/n instead of L, so that rotating signer sets cannot exceed L. */
   strictDailyLimit: z.boolean(),
   /** Absent: any destination. Present: only these. */
-  allowList: z.array(z.strictObject({ network: Caip2, destination: z.string() })).max(1000).exactOptional(),
+  allowList: z
+    .array(z.strictObject({ network: Caip2, destination: z.string() }))
+    .max(1000)
+    .exactOptional(),
   /** Highest fee of a void transaction per network; a payment's fee stays within 80 % of it. */
   voidFeeCaps: z.array(z.strictObject({ network: Caip2, cap: Decimal })).max(64),
   /** Seconds between full approval and the first signing session. */

@@ -14,7 +14,9 @@ export const Hex32 = hexOf(32);
 export const Hex64 = hexOf(64);
 
 /** Non-negative integer in decimal, no sign, no leading zero, at most 78 digits (2^256). */
-export const Decimal = z.string().regex(/^(?:0|[1-9][0-9]{0,77})$/, 'a non-negative decimal integer');
+export const Decimal = z
+  .string()
+  .regex(/^(?:0|[1-9][0-9]{0,77})$/, 'a non-negative decimal integer');
 export type Decimal = string;
 /** Positive integer in decimal. */
 export const PositiveDecimal = z.string().regex(/^[1-9][0-9]{0,77}$/, 'a positive decimal integer');
@@ -32,7 +34,10 @@ export type Caip2 = string;
 
 const slug = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, '1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit');
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,63}$/,
+    '1 to 64 of a-z 0-9 . _ -, beginning with a letter or digit',
+  );
 
 /** The caller's own id of a request; the same id is the same request for ever. */
 export const RequestId = slug.brand<'RequestId'>();

@@ -67,7 +67,9 @@ export type UndoStatus = z.infer<typeof UndoStatus>;
 export const PartyProgress = z.strictObject({
   party: PartyId,
   /** Per step `prepare`, `round 1` …: waiting, done, failed. */
-  steps: z.array(z.strictObject({ name: z.string(), state: z.enum(['waiting', 'done', 'failed']) })),
+  steps: z.array(
+    z.strictObject({ name: z.string(), state: z.enum(['waiting', 'done', 'failed']) }),
+  ),
 });
 export type PartyProgress = z.infer<typeof PartyProgress>;
 

@@ -17,14 +17,20 @@ export const WORKFLOWS = {
 const builders = {
   transfer: (requestId: RequestId) => `transfer/${requestId}`,
   keygen: (requestId: RequestId) => `keygen/${requestId}`,
-  undo: (requestId: RequestId, party: PartyId, attempt: string) => `undo/${requestId}/${party}/${attempt}`,
+  undo: (requestId: RequestId, party: PartyId, attempt: string) =>
+    `undo/${requestId}/${party}/${attempt}`,
 };
 /** Workflow ids come from request ids: the same request is the same workflow. */
 export const workflowId = builders;
 
 export type ParsedWorkflowId =
   | { readonly kind: 'transfer' | 'keygen'; readonly requestId: RequestId }
-  | { readonly kind: 'undo'; readonly requestId: RequestId; readonly party: PartyId; readonly attempt: string };
+  | {
+      readonly kind: 'undo';
+      readonly requestId: RequestId;
+      readonly party: PartyId;
+      readonly attempt: string;
+    };
 
 /** Inverse of the builders. Throws `InvalidInput` (field `workflowId`). */
 export function parseWorkflowId(id: string): ParsedWorkflowId {
@@ -37,7 +43,9 @@ export function parseWorkflowId(id: string): ParsedWorkflowId {
     if (kind === 'undo' && partyId.success && attempt !== undefined)
       return { kind, requestId: requestId.data, party: partyId.data, attempt };
   }
-  throw new KeysagaError('InvalidInput', `Not a keysaga workflow id: ${id.slice(0, 100)}`, { field: 'workflowId' });
+  throw new KeysagaError('InvalidInput', `Not a keysaga workflow id: ${id.slice(0, 100)}`, {
+    field: 'workflowId',
+  });
 }
 
 /** Search attributes; values stay plaintext in Temporal, so ids and phases only. `KeysagaApprover` lists whom a transfer waits for. */

@@ -52,6 +52,10 @@ export const TransactionStatus = z.discriminatedUnion('status', [
     final: z.boolean(),
   }),
   z.strictObject({ status: z.literal('failed'), reason: z.string(), final: z.boolean() }),
-  z.strictObject({ status: z.literal('conflicted'), by: z.string().exactOptional(), final: z.boolean() }),
+  z.strictObject({
+    status: z.literal('conflicted'),
+    by: z.string().exactOptional(),
+    final: z.boolean(),
+  }),
 ]);
 export type TransactionStatus = z.infer<typeof TransactionStatus>;

@@ -117,7 +117,8 @@ export async function runCell(
   const { point, chain, scenario } = cell;
   armFailPoint(platform.failPoints, point);
   // Only a party that comes late is recorded by itself, so one is made late.
-  if (point.startsWith('recordActivation')) armFailPoint(platform.failPoints, 'party.activate:before-commit');
+  if (point.startsWith('recordActivation'))
+    armFailPoint(platform.failPoints, 'party.activate:before-commit');
   count += 1;
   const outcome =
     scenario === 'keygen' || scenario === 'keygen-short'

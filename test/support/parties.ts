@@ -6,7 +6,7 @@ import { signApproval } from '../../core/approvals.ts';
 import { intentDigest } from '../../core/intent.ts';
 import { policyHash } from '../../core/policy.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
-import { bytesToHex, publicKeyOf, signObject } from '../../core/signed.ts';
+import { publicKeyOf, signObject } from '../../core/signed.ts';
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
@@ -336,5 +336,3 @@ export const signRequest = (
   unsigned,
   ...change,
 });
-
-export const bodyHex = (bytes: Uint8Array): string => bytesToHex(bytes);

@@ -10,9 +10,9 @@ import {
   TimeoutFailure,
 } from '@temporalio/common';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type CodecServer, startCodecServer } from '../../api/codec-server.ts';
 import { ERROR_CODES, isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { createPayloadCodec, ENCRYPTED, isEncrypted, parsePayloadKeys } from '../../wire/codec.ts';
-import { type CodecServer, startCodecServer } from '../../api/codec-server.ts';
 import { connectionFromEnv } from '../../wire/connection.ts';
 import { createFileDriver } from '../../wire/external-storage.ts';
 import { failureConverter } from '../../wire/failure-converter.ts';

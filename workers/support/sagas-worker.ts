@@ -3,6 +3,7 @@ import type { DataConverter, WorkerDeploymentVersion } from '@temporalio/common'
 import type { NativeConnection, WorkerOptions } from '@temporalio/worker';
 import { TASK_QUEUES } from '../../schema/contracts/temporal.ts';
 import type { SagasBundle } from './bundle.ts';
+import { tolerant } from './tolerant-codec.ts';
 
 /** Name of the worker deployment under which coordinators register; party workers are not versioned with them. */
 export const SAGAS_DEPLOYMENT = 'keysaga-sagas';
@@ -36,7 +37,7 @@ export function createSagasWorkerOptions(config: SagasWorkerConfig): WorkerOptio
     namespace,
     taskQueue: TASK_QUEUES.sagas,
     workflowBundle: { code: bundle.code },
-    dataConverter,
+    dataConverter: tolerant(dataConverter),
     ...(identity === undefined ? {} : { identity }),
     maxCachedWorkflows: config.maxCachedWorkflows ?? 1_000,
     // A killed coordinator's sagas wait this long for it before any other may take them; the SDK's default is 10 s.

@@ -1,0 +1,322 @@
+/**
+ * What never leaves a party: its share and its seeds, in plain, are in no file of the platform, in no table and in no
+ * payload, not even in one that the payload key opens. And what Temporal holds of a payment, the memo among it, is
+ * ciphertext. Each search also looks for something that must be there, so that a search that sees nothing fails.
+ */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
+import { Client, Connection } from '@temporalio/client';
+import postgres from 'postgres';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { seedContext } from '../../activities/party/prepare.ts';
+import { shareContext } from '../../activities/party/shares.ts';
+import type { Wallet } from '../../client/index.ts';
+import { bytesToHex } from '../../core/signed.ts';
+import { postgresFolder } from '../../dev/stack/postgres.ts';
+import { isKeysagaError } from '../../schema/contracts/errors.ts';
+import type { PrepareRequest } from '../../schema/contracts/party.ts';
+import { createKeyStore } from '../../storage/party/key-store.ts';
+import { createPayloadCodec } from '../../wire/codec.ts';
+import { type Platform, startPlatform } from '../support/platform.ts';
+import { CHAINS, expectEnd, wallets } from './support.ts';
+
+const MEMO = 'Rent of the lighthouse at Kullen, winter quarter, second reminder';
+
+type Secret = { readonly name: string; readonly bytes: Uint8Array };
+type PartyRoom = {
+  readonly party: string;
+  readonly sql: postgres.Sql;
+  readonly keys: ReturnType<typeof createKeyStore>;
+};
+
+let platform: Platform;
+let rooms: PartyRoom[];
+beforeAll(async () => {
+  platform = await startPlatform();
+  rooms = await Promise.all(
+    platform.cast.parties.map(async (party) => {
+      const folder = join(platform.dataDir, party);
+      const master = Buffer.from(readFileSync(join(folder, 'master.key'), 'utf8'), 'hex');
+      const url = await platform.stack.postgres.createDatabase(`party_${party}`);
+      return {
+        party,
+        sql: postgres(url, { max: 1, onnotice: () => {} }),
+        keys: createKeyStore(join(folder, 'keys'), master),
+      };
+    }),
+  );
+}, 300_000);
+afterAll(async () => {
+  await Promise.all((rooms ?? []).map(({ sql }) => sql.end({ timeout: 5 })));
+  await platform?.close();
+});
+
+type SeedRow = {
+  sealed_seed: Buffer;
+  data_key_id: string;
+  request: PrepareRequest;
+};
+
+/** Opens every seed that it sees while `work` runs: they live for less than a second. */
+async function seedsDuring(work: Promise<unknown>): Promise<Map<string, Secret>> {
+  const seeds = new Map<string, Secret>();
+  let running = true;
+  const watch = async ({ party, sql, keys }: PartyRoom): Promise<void> => {
+    while (running) {
+      const rows = await sql<SeedRow[]>`
+        select request, sealed_seed, data_key_id from sessions where sealed_seed is not null`;
+      for (const { request, sealed_seed, data_key_id } of rows) {
+        const name = `${request.kind} seed of ${party}, ${request.attempt}`;
+        if (seeds.has(name)) continue;
+        const bytes = await keys
+          .open(data_key_id, sealed_seed, seedContext(party, request))
+          .catch((error: unknown) => {
+            // Erased between the two looks.
+            if (isKeysagaError(error, 'SealBroken')) return undefined;
+            throw error;
+          });
+        if (bytes !== undefined) seeds.set(name, { name, bytes });
+      }
+    }
+  };
+  const watching = Promise.all(rooms.map(watch));
+  try {
+    await work;
+  } finally {
+    running = false;
+    await watching;
+  }
+  return seeds;
+}
+
+/** The signing share is the last field of the sealed encoding (`mpc/frost/encoding.ts`). */
+async function shares(): Promise<(Secret & { keyId: string; index: number })[]> {
+  const found = rooms.map(async ({ party, sql, keys }) => {
+    const rows = await sql<
+      {
+        key_id: string;
+        epoch: number;
+        attempt: string;
+        index: number;
+        sealed: Buffer;
+        data_key_id: string;
+      }[]
+    >`select key_id, epoch, attempt, index, sealed, data_key_id from shares where state = 'active'`;
+    return Promise.all(
+      rows.map(async ({ key_id: keyId, epoch, attempt, index, sealed, data_key_id }) => ({
+        name: `share of ${party}, ${keyId}`,
+        keyId,
+        index,
+        bytes: (
+          await keys.open(data_key_id, sealed, shareContext(party, { keyId, attempt, epoch }))
+        ).slice(-32),
+      })),
+    );
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** Two shares make the key (Lagrange at 0 for indices 1 and 2: 2·s₁ − s₂): these are the secrets and nothing else. */
+function publicKeyFrom(wallet: Wallet, all: Awaited<ReturnType<typeof shares>>): string {
+  const of = (index: number): Uint8Array => {
+    const share = all.find((s) => s.keyId === wallet.key.keyId && s.index === index);
+    if (share === undefined) throw new Error(`no share ${index} of ${wallet.key.keyId}`);
+    return share.bytes;
+  };
+  if (wallet.key.protocol.includes('ed25519')) {
+    const { Fn, BASE } = { Fn: ed25519.Point.Fn, BASE: ed25519.Point.BASE };
+    const secret = Fn.sub(Fn.mul(2n, Fn.fromBytes(of(1))), Fn.fromBytes(of(2)));
+    return bytesToHex(BASE.multiply(secret).toBytes());
+  }
+  const { Fn, BASE } = { Fn: secp256k1.Point.Fn, BASE: secp256k1.Point.BASE };
+  const secret = Fn.sub(Fn.mul(2n, Fn.fromBytes(of(1))), Fn.fromBytes(of(2)));
+  return bytesToHex(BASE.multiply(secret).toBytes(true).slice(1));
+}
+
+/**
+ * The forms in which a secret could lie about: raw in either byte order, hex, base64 at each of three offsets. Each is
+ * looked for by its first and its second half, since a page or a record may end in the middle of it.
+ */
+function needles(secrets: readonly Secret[]): { name: string; bytes: Buffer }[] {
+  return secrets.flatMap(({ name, bytes }) => {
+    const forms: [string, Buffer][] = [];
+    for (const [order, raw] of [
+      ['', Buffer.from(bytes)],
+      [' reversed', Buffer.from(bytes).reverse()],
+    ] as const) {
+      forms.push([`raw${order}`, raw]);
+      forms.push([`hex${order}`, Buffer.from(raw.toString('hex'))]);
+      forms.push([`HEX${order}`, Buffer.from(raw.toString('hex').toUpperCase())]);
+      for (let offset = 0; offset < 3; offset++) {
+        const padded = Buffer.concat([Buffer.alloc(offset), raw]).toString('base64');
+        forms.push([`base64${order}`, Buffer.from(padded.slice(4, -4))]);
+      }
+    }
+    return forms.flatMap(([form, whole]) => {
+      const half = whole.length >> 1;
+      return [whole.subarray(0, half), whole.subarray(half)].map((part) => ({
+        name: `${name} (${form})`,
+        bytes: part,
+      }));
+    });
+  });
+}
+
+const found = (haystack: Buffer, secrets: readonly Secret[]): string[] =>
+  needles(secrets)
+    .filter(({ bytes }) => haystack.includes(bytes))
+    .map(({ name }) => name);
+
+function* filesUnder(folder: string): Generator<string> {
+  for (const entry of readdirSync(folder, { withFileTypes: true })) {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) yield* filesUnder(path);
+    else if (entry.isFile()) yield path;
+  }
+}
+
+/** Every row of every table as text; bytea is hex. */
+async function dump(url: string): Promise<Buffer> {
+  const sql = postgres(url, { max: 1, onnotice: () => {} });
+  try {
+    const tables = await sql<{ name: string }[]>`
+      select format('%I.%I', schemaname, tablename) as name from pg_tables
+      where schemaname not in ('pg_catalog', 'information_schema')`;
+    const rows: string[] = [];
+    for (const { name } of tables)
+      for (const { row } of await sql.unsafe<{ row: string }[]>(
+        `select t::text as row from ${name} t`,
+      ))
+        rows.push(row);
+    return Buffer.from(rows.join('\n'));
+  } finally {
+    await sql.end();
+  }
+}
+
+/** Every payload in every history, opened with the payload key. */
+async function openedPayloads(): Promise<Buffer> {
+  const { address, namespace } = platform.stack.temporal;
+  const codec = createPayloadCodec({
+    current: 'test',
+    keys: { test: Buffer.from(platform.payloadKey, 'hex') },
+  });
+  const connection = await Connection.connect({ address });
+  const opened: Uint8Array[] = [];
+  const walk = async (value: unknown): Promise<void> => {
+    if (value === null || typeof value !== 'object' || value instanceof Uint8Array) return;
+    const payload = value as { metadata?: Record<string, Uint8Array>; data?: Uint8Array };
+    if (payload.data instanceof Uint8Array && payload.metadata?.encoding) {
+      const [plain] = await codec.decode([payload]);
+      if (plain?.data) opened.push(plain.data);
+      return;
+    }
+    for (const inner of Object.values(value)) await walk(inner);
+  };
+  try {
+    const client = new Client({ connection, namespace });
+    const { executions } = await connection.workflowService.listWorkflowExecutions({
+      namespace,
+      pageSize: 200,
+    });
+    for (const { execution } of executions ?? []) {
+      if (!execution?.workflowId || !execution.runId) continue;
+      const handle = client.workflow.getHandle(execution.workflowId, execution.runId);
+      await walk(await handle.fetchHistory());
+    }
+  } finally {
+    await connection.close();
+  }
+  return Buffer.concat(opened.flatMap((data) => [data, Buffer.from('\n')]));
+}
+
+describe('secrets', () => {
+  it('of parties are nowhere in plain, and Temporal reads no payment', {
+    timeout: 300_000,
+  }, async () => {
+    const { stack, dataDir } = platform;
+    const secrets = new Map<string, Secret>();
+    const collect = async <T>(work: Promise<T>): Promise<T> => {
+      for (const [name, secret] of await seedsDuring(work)) secrets.set(name, secret);
+      return work;
+    };
+    const seedsOf = (kind: string) => [...secrets.keys()].filter((name) => name.startsWith(kind));
+
+    const made = await collect(wallets(platform, 'kept'));
+    expect(seedsOf('keygen').length).toBeGreaterThan(0);
+    const intents = [];
+    for (let tries = 1; seedsOf('sign').length === 0 || tries === 1; tries++) {
+      expect(tries).toBeLessThan(6);
+      const pair = CHAINS.map((chain) => platform.intent(made[chain], { memo: MEMO }));
+      intents.push(...pair);
+      await collect(
+        Promise.all(
+          pair.map(async (intent) => {
+            await platform.startApproved(intent);
+            await platform.ended(intent.requestId);
+          }),
+        ),
+      );
+    }
+    for (const intent of intents) await expectEnd(platform, intent, 'Completed');
+
+    const plain = await shares();
+    expect(plain).toHaveLength(2 * platform.cast.parties.length);
+    for (const chain of CHAINS)
+      expect(publicKeyFrom(made[chain], plain)).toBe(made[chain].key.publicKey);
+    for (const share of plain) secrets.set(share.name, share);
+    const all = [...secrets.values()];
+    const memo: Secret = { name: 'memo', bytes: Buffer.from(MEMO) };
+    // Each wallet's public key is in every place where its secrets could be.
+    const publicKeys = CHAINS.map((chain) => ({
+      name: chain,
+      bytes: Buffer.from(made[chain].key.publicKey, 'hex'),
+    }));
+
+    // Tables. The ledger and the parties keep the intent, so the memo is what must be found there.
+    const databases = ['coordinator', ...platform.cast.parties.map((party) => `party_${party}`)];
+    for (const database of databases) {
+      const text = await dump(await stack.postgres.createDatabase(database));
+      expect(found(text, publicKeys), database).not.toEqual([]);
+      expect(text.includes(MEMO), database).toBe(true);
+      expect(found(text, all), database).toEqual([]);
+    }
+
+    // Histories, opened: the operator of the coordinator can do this.
+    const payloads = await openedPayloads();
+    expect(found(payloads, publicKeys)).not.toEqual([]);
+    expect(payloads.includes(MEMO)).toBe(true);
+    expect(found(payloads, all)).toEqual([]);
+
+    // Files, as they are: PostgreSQL's with their log, Temporal's with theirs, key stores, backups, chains, logs.
+    const id = readFileSync(join(dataDir, 'stack-id'), 'utf8').trim();
+    const cluster = postgresFolder(dataDir, id);
+    const own = [...filesUnder(dataDir)].filter((path) => !path.startsWith(join(cluster, '/')));
+    const names = own.map((path) => relative(dataDir, path));
+    expect(names).toEqual(
+      expect.arrayContaining(['temporal/temporal.db', 'temporal/temporal.db-wal']),
+    );
+    expect(names.filter((name) => name.endsWith('.log')).length).toBeGreaterThanOrEqual(4);
+    const first = intents[0]?.requestId as string;
+    let named = 0;
+    for (const path of own) {
+      const bytes = readFileSync(path);
+      if (path.includes('temporal.db') && bytes.includes(first)) named += 1;
+      expect(found(bytes, [...all, memo]), relative(dataDir, path)).toEqual([]);
+    }
+    expect(named).toBeGreaterThan(0);
+
+    const admin = postgres(stack.postgres.adminUrl, { max: 1 });
+    await admin`checkpoint`;
+    await admin.end();
+    let kept = 0;
+    for (const path of filesUnder(cluster)) {
+      const bytes = readFileSync(path);
+      if (bytes.includes(MEMO)) kept += 1;
+      expect(found(bytes, all), relative(cluster, path)).toEqual([]);
+    }
+    expect(kept).toBeGreaterThan(0);
+  });
+});
