@@ -22,10 +22,11 @@ const folders = [
   'bench',
   'deploy',
   'docs',
+  'examples',
 ];
 
 /** What may import anything at all: nothing that ships. */
-const free = ['test', 'bench', 'deploy', 'docs'];
+const free = ['test', 'bench', 'deploy', 'docs', 'examples'];
 
 /** Product folders, in the order of the table. */
 const product = folders.filter((folder) => !free.includes(folder) && folder !== 'scripts');

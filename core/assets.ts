@@ -29,6 +29,7 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ['solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp', 'Solana mainnet'],
   ['solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa1', 'Solana devnet'],
   ['solana:4uhcVJyU9pJkvQyS88uRDiswHXSCkY3z', 'Solana testnet'],
+  ['solana:surfnet-local', 'local Solana runtime'],
   ['eip155:1', 'Ethereum mainnet'],
   ['eip155:11155111', 'Ethereum Sepolia'],
 ]);

@@ -50,7 +50,12 @@ main('coordinator', async (log) => {
       interceptors: {
         activity: [
           heartbeats(),
-          activityFailures((entry) => log.error(entry, 'activity failed unexpectedly')),
+          activityFailures((entry) =>
+            log.error(
+              { ...entry, error: undefined, err: entry.error },
+              'activity failed unexpectedly',
+            ),
+          ),
         ],
       },
       maxConcurrentActivityTaskExecutions,

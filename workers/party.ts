@@ -66,7 +66,12 @@ main('party', async (log) => {
     interceptors: {
       activity: [
         heartbeats(),
-        activityFailures((entry) => log.error(entry, 'activity failed unexpectedly')),
+        activityFailures((entry) =>
+          log.error(
+            { ...entry, error: undefined, err: entry.error },
+            'activity failed unexpectedly',
+          ),
+        ),
       ],
     },
     // Signing is CPU work on one thread: more in flight only makes each slower.

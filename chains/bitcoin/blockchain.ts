@@ -1,4 +1,5 @@
 /** The `Blockchain` port for Bitcoin Taproot wallets: see README.md for where to start. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { BitcoinOutputs, WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import type { Blockchain, BuildResult, LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
@@ -54,6 +55,10 @@ export type BitcoinBlockchain = Blockchain & {
 
 /** Consensus: a coinbase output may be spent by a block 100 above its own. */
 const COINBASE_MATURITY = 100;
+
+/** A follower at work is waited for this long, about 10 s; then the caller tries again later. */
+const SYNC_LOOKS = 200;
+const SYNC_PAUSE_MS = 50;
 
 const native = (asset: string): void => {
   if (asset !== 'native') {
@@ -115,7 +120,17 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     );
   };
 
-  const syncedTip = async () => (await follower.syncOnce()).tip;
+  /** Waits for whoever follows at the moment: an answer from before the tip would miss money that has arrived. */
+  const syncedTip = async () => {
+    for (let look = 0; look < SYNC_LOOKS; look++) {
+      const { worked, tip } = await follower.syncOnce();
+      if (worked) return tip;
+      await sleep(SYNC_PAUSE_MS);
+    }
+    throw new KeysagaError('ChainUnavailable', 'the wallets are not followed up to the tip yet', {
+      network: network.id,
+    });
+  };
 
   const watch: BitcoinBlockchain['watch'] = (key, fromHeight) =>
     outputs.watch({

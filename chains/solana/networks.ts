@@ -25,7 +25,7 @@ const publicNetwork = (name: string, reference: string): SolanaNetwork => ({
 
 export const solanaMainnet = publicNetwork('mainnet', '5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp');
 export const solanaDevnet = publicNetwork('devnet', 'EtWTRABZaYq6iMfeYKouRu166VU2xqa1');
-export const solanaTestnet = publicNetwork('testnet', '4uhcVJyU9pJkvQyS88uRDiswHScsCY3x');
+export const solanaTestnet = publicNetwork('testnet', '4uhcVJyU9pJkvQyS88uRDiswHXSCkY3z');
 export const solanaLocal: SolanaNetwork = {
   id: 'solana:surfnet-local',
   name: 'local',

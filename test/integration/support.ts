@@ -70,7 +70,7 @@ export async function expectEnd(
 ): Promise<TransferStatus> {
   const status = await platform.ended(intent.requestId, deadlineMs);
   const { code, message } = status.failure ?? {};
-  expect({ phase: status.phase, code, message }).toMatchObject({ phase });
+  expect(status.phase, `${intent.requestId} ${code}: ${message}`).toBe(phase);
   const due = phase === 'Completed' ? BigInt(intent.amount) : 0n;
   expect(await platform.received(chainOf(intent), intent.destination)).toBe(due);
   return status;
