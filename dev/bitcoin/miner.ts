@@ -1,5 +1,6 @@
 /** Blocks on request, and by a ticker. */
 import type { Mining } from '../topology.ts';
+import { parseBlock } from './block.ts';
 import type { BlockJournal } from './journal.ts';
 import { type BitcoinRpc, BitcoinRpcError } from './rpc.ts';
 
@@ -36,8 +37,13 @@ export function startMiner(
       if (owed === 0) return;
       owed--;
     }
-    await mineBlocks(rpc, address, 1);
+    const [hash] = await mineBlocks(rpc, address, 1);
     await journal.catchUp();
+    // A transaction that came after the look at the mempool went straight into this block: it too gets its depth.
+    if (mining.mode === 'demand' && hash !== undefined) {
+      const { length } = parseBlock(await rpc.call<string>('getblock', hash, 0));
+      if (length > 1) owed = mining.settleBlocks;
+    }
   };
   let running = Promise.resolve();
   const timer = setInterval(() => {

@@ -11,6 +11,7 @@ import { addressScript } from '../../chains/bitcoin/script.ts';
 import { createClient, type KeysagaClient, type Wallet } from '../../client/index.ts';
 import { bytesToHex } from '../../core/signed.ts';
 import { type NodeProcess, type Stack, startStack } from '../../dev/stack/index.ts';
+import { resetStack } from '../../dev/stack/reset.ts';
 import { loadTopology } from '../../dev/topology.ts';
 import { until } from '../../dev/until.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
@@ -270,6 +271,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       clearInterval(miner);
       await client.close();
       await stack.stop();
+      if (process.env.KEYSAGA_KEEP === undefined) await resetStack(dataDir);
     },
   };
   return platform;
