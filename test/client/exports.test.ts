@@ -1,0 +1,56 @@
+/** The public surface: what a release may not lose without a word in the changelog. */
+import { describe, expect, it } from 'vitest';
+import { KeysagaClient } from '../../client/client.ts';
+import * as client from '../../client/index.ts';
+import * as workflows from '../../workflows/index.ts';
+
+const names = (module: object) => Object.keys(module).sort();
+
+describe('exports', () => {
+  it('of the SDK', () => {
+    expect(names(client)).toMatchInlineSnapshot(`
+      [
+        "addressCodecs",
+        "clientOptions",
+        "createClient",
+        "readClientConfig",
+        "verifyWallet",
+      ]
+    `);
+  });
+  it('of the SDK’s client', () => {
+    const methods = Object.getOwnPropertyNames(KeysagaClient.prototype).sort();
+    expect(methods).toMatchInlineSnapshot(`
+      [
+        "approve",
+        "cancel",
+        "close",
+        "constructor",
+        "generateKey",
+        "keygenStatus",
+        "keys",
+        "parties",
+        "pollers",
+        "reject",
+        "result",
+        "signalDecision",
+        "status",
+        "temporal",
+        "transfer",
+        "transfers",
+        "wallet",
+        "watch",
+        "watchKeygen",
+      ]
+    `);
+  });
+  it('of the workflow bundle: a name here is a workflow type in running histories', () => {
+    expect(names(workflows)).toMatchInlineSnapshot(`
+      [
+        "deliverUndo",
+        "generateKey",
+        "transfer",
+      ]
+    `);
+  });
+});
