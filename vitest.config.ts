@@ -14,6 +14,8 @@ export default defineConfig({
     // A process for each file: workers of the Temporal SDK install one native runtime per process.
     pool: 'forks',
     maxWorkers: 2,
+    // Whole stacks on a machine shared with others: a stall of seconds there fails a deadline here. Vitest reports a retry.
+    retry: ci ? 1 : 0,
     // A forgotten .only would turn a suite green by leaving most of it out.
     allowOnly: !ci,
     passWithNoTests: false,

@@ -1,10 +1,5 @@
 /** The SDK: starting sagas, deciding about them, following them. Everything that is shown was checked here first. */
-import {
-  Client,
-  Connection,
-  type WorkflowExecutionInfo,
-  type WorkflowHandle,
-} from '@temporalio/client';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { parseSignedApproval } from '../core/approvals.ts';
 import { intentDigest, parseIntent } from '../core/intent.ts';
@@ -26,13 +21,20 @@ import {
   TransferStatus,
 } from '../schema/contracts/saga.ts';
 import { detailsOf, detailsOfKey, summaryOf, summaryOfKey } from '../schema/contracts/summaries.ts';
-import { MESSAGES, parseWorkflowId, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import type { PayloadKeys } from '../wire/codec.ts';
 import type { TemporalConnection } from '../wire/connection.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
 import type { FileStorageOptions } from '../wire/external-storage.ts';
 import { type AddressCodecs, addressCodecs } from './addresses.ts';
 import { clientError } from './errors.ts';
+import {
+  type KeySummary,
+  listKeys,
+  listTransfers,
+  type TransferFilter,
+  type TransferSummary,
+} from './lists.ts';
 import { type PartyState, partyState } from './parties.ts';
 import { type Started, startOnce } from './start.ts';
 import { verifyWallet, type Wallet } from './wallet.ts';
@@ -58,48 +60,10 @@ export type ClientOptions = {
 
 export type StartOptions = { readonly limits?: SagaLimits };
 
-/** A transfer in a list. `intent` is absent when its memo is not one that this client wrote. */
-export type TransferSummary = {
-  readonly requestId: RequestId;
-  readonly workflowId: string;
-  /** Temporal's own: `RUNNING`, `COMPLETED`, `FAILED`, … */
-  readonly execution: string;
-  readonly phase: string;
-  readonly intent?: TransferIntent;
-  /** Approvers whose decision is still missing. */
-  readonly waitingFor: readonly string[];
-  readonly startedAt: string;
-  readonly closedAt?: string;
-};
-export type KeySummary = {
-  readonly requestId: RequestId;
-  readonly workflowId: string;
-  readonly execution: string;
-  readonly phase: string;
-  readonly request?: GenerateKeyRequest;
-  readonly startedAt: string;
-};
-export type TransferFilter = {
-  readonly walletId?: string;
-  /** Only those that wait for this approver. */
-  readonly approver?: string;
-  /** Only those that have not ended. */
-  readonly open?: boolean;
-  /** Newest first; default 50. */
-  readonly limit?: number;
-};
-
 const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
 const CHAIN = defineSearchAttributeKey('KeysagaChain', 'KEYWORD');
 const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
-const APPROVER = defineSearchAttributeKey('KeysagaApprover', 'KEYWORD_LIST');
 
-/** Ids are slugs, so quoting needs no escapes; anything else is refused before it gets into a query. */
-const quoted = (value: string, field: string): string => {
-  if (!/^[A-Za-z0-9._:-]{1,128}$/.test(value))
-    throw new KeysagaError('InvalidInput', `${field}: not an id`, { field });
-  return `'${value}'`;
-};
 function asRequestId(value: string): RequestId {
   const id = RequestId.safeParse(value);
   if (id.success) return id.data;
@@ -107,7 +71,6 @@ function asRequestId(value: string): RequestId {
     field: 'requestId',
   });
 }
-const iso = (date: Date): string => date.toISOString();
 
 // A newer coordinator may say more than this client knows.
 const LenientTransferStatus = TransferStatus.strip();
@@ -354,62 +317,12 @@ export class KeysagaClient {
   }
 
   /** Key generations, newest first; from Temporal's visibility store, which follows within about a second. */
-  async keys(limit = 50): Promise<KeySummary[]> {
-    return this.#list(`WorkflowType = '${WORKFLOWS.generateKey}'`, limit, (info) => {
-      const request = GenerateKeyRequest.safeParse(info.memo?.request);
-      return {
-        ...this.#summary(info),
-        ...(request.success ? { request: request.data } : {}),
-      };
-    });
+  keys(limit = 50): Promise<KeySummary[]> {
+    return this.#call('the list', () => listKeys(this.#client, limit));
   }
   /** Transfers, newest first. Works while every coordinator is down. */
-  async transfers(filter: TransferFilter = {}): Promise<TransferSummary[]> {
-    const query = [
-      `WorkflowType = '${WORKFLOWS.transfer}'`,
-      ...(filter.walletId === undefined
-        ? []
-        : [`KeysagaWallet = ${quoted(filter.walletId, 'walletId')}`]),
-      ...(filter.approver === undefined
-        ? []
-        : [`KeysagaApprover = ${quoted(filter.approver, 'approver')}`]),
-      ...(filter.open === true || filter.approver !== undefined
-        ? [`ExecutionStatus = 'Running'`]
-        : []),
-    ].join(' AND ');
-    return this.#list(query, filter.limit ?? 50, (info) => {
-      const summary = this.#summary(info);
-      const intent = readIntent(info.memo, summary.requestId);
-      return {
-        ...summary,
-        ...(intent === undefined ? {} : { intent }),
-        waitingFor: [...(info.typedSearchAttributes.get(APPROVER) ?? [])],
-        ...(info.closeTime === undefined ? {} : { closedAt: iso(info.closeTime) }),
-      };
-    });
-  }
-  #summary(info: WorkflowExecutionInfo) {
-    const parsed = parseWorkflowId(info.workflowId);
-    return {
-      requestId: parsed.requestId,
-      workflowId: info.workflowId,
-      execution: info.status.name,
-      phase: info.typedSearchAttributes.get(PHASE) ?? '',
-      startedAt: iso(info.startTime),
-    };
-  }
-  #list<T>(query: string, limit: number, read: (info: WorkflowExecutionInfo) => T): Promise<T[]> {
-    return this.#call('the list', async () => {
-      const found: T[] = [];
-      for await (const info of this.#client.workflow.list({
-        query,
-        pageSize: Math.min(limit, 100),
-      })) {
-        if (found.length >= limit) break;
-        if (isOurs(info.workflowId)) found.push(read(info));
-      }
-      return found;
-    });
+  transfers(filter: TransferFilter = {}): Promise<TransferSummary[]> {
+    return this.#call('the list', () => listTransfers(this.#client, filter));
   }
 
   /** Every pinned party, asked directly. `limitMs`: how long one may take; default 3,000. */
@@ -447,29 +360,6 @@ export class KeysagaClient {
         agoMs: Math.max(0, Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000),
       }));
     });
-  }
-}
-
-const isOurs = (id: string): boolean => {
-  try {
-    return parseWorkflowId(id).kind !== 'undo';
-  } catch {
-    return false;
-  }
-};
-
-/** The intent in a memo, if it is one and its digest is the memo's. */
-function readIntent(
-  memo: WorkflowExecutionInfo['memo'],
-  requestId: string,
-): TransferIntent | undefined {
-  try {
-    const intent = parseIntent(memo?.intent);
-    return intent.requestId === requestId && intentDigest(intent) === memo?.digest
-      ? intent
-      : undefined;
-  } catch {
-    return undefined;
   }
 }
 

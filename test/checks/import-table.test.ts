@@ -40,7 +40,7 @@ const mayImport: Record<string, readonly string[]> = {
   scripts: ['schema/contracts', 'cli', 'dev'],
 };
 /** May import whatever they like; nothing that ships may import them. */
-const free = ['test', 'bench', 'deploy', 'docs'];
+const free = ['test', 'bench', 'deploy', 'docs', 'examples'];
 
 /** The part of a folder that has rules of its own counts as its parent when it imports. */
 const targets = [...Object.keys(mayImport), 'core/ports', 'storage/read', ...free];

@@ -113,7 +113,7 @@ describe('genesis hashes', () => {
   const genesis = {
     mainnet: '5eykt4UsFv8P8NJdTREpY1vzqKqZKvdpKuGsc5PJmmnG',
     devnet: 'EtWTRABZaYq6iMfeYKouRu166VU2xqa1wcaWoxPkrZBG',
-    testnet: '4uhcVJyU9pJkvQyS88uRDiswHScsCY3xQawwpKk2NsNY',
+    testnet: '4uhcVJyU9pJkvQyS88uRDiswHXSCkY3zQawwpjk2NsNY',
   };
   it('tell the networks apart, and a local runtime is none of the public ones', () => {
     const networks = [solanaMainnet, solanaDevnet, solanaTestnet, solanaLocal];

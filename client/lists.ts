@@ -1,0 +1,134 @@
+/** Sagas in lists, read from Temporal's visibility store and the encrypted memo: no coordinator is asked. */
+import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import { intentDigest, parseIntent } from '../core/intent.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
+import type { TransferIntent } from '../schema/contracts/intent.ts';
+import { GenerateKeyRequest } from '../schema/contracts/key.ts';
+import type { RequestId } from '../schema/contracts/primitives.ts';
+import { parseWorkflowId, WORKFLOWS } from '../schema/contracts/temporal.ts';
+
+/** A transfer in a list. `intent` is absent when its memo is not one that this client wrote. */
+export type TransferSummary = {
+  readonly requestId: RequestId;
+  readonly workflowId: string;
+  /** Temporal's own: `RUNNING`, `COMPLETED`, `FAILED`, … */
+  readonly execution: string;
+  readonly phase: string;
+  readonly intent?: TransferIntent;
+  /** Approvers whose decision is still missing. */
+  readonly waitingFor: readonly string[];
+  readonly startedAt: string;
+  readonly closedAt?: string;
+};
+export type KeySummary = {
+  readonly requestId: RequestId;
+  readonly workflowId: string;
+  readonly execution: string;
+  readonly phase: string;
+  readonly request?: GenerateKeyRequest;
+  readonly startedAt: string;
+};
+export type TransferFilter = {
+  readonly walletId?: string;
+  /** Only those that wait for this approver. */
+  readonly approver?: string;
+  /** Only those that have not ended. */
+  readonly open?: boolean;
+  /** Newest first; default 50. */
+  readonly limit?: number;
+};
+
+const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
+const APPROVER = defineSearchAttributeKey('KeysagaApprover', 'KEYWORD_LIST');
+
+/** Ids are slugs, so quoting needs no escapes; anything else is refused before it gets into a query. */
+const quoted = (value: string, field: string): string => {
+  if (!/^[A-Za-z0-9._:-]{1,128}$/.test(value))
+    throw new KeysagaError('InvalidInput', `${field}: not an id`, { field });
+  return `'${value}'`;
+};
+const iso = (date: Date): string => date.toISOString();
+
+/** Key generations, newest first. */
+export const listKeys = (client: Client, limit: number): Promise<KeySummary[]> =>
+  list(client, `WorkflowType = '${WORKFLOWS.generateKey}'`, limit, (info) => {
+    const request = GenerateKeyRequest.safeParse(info.memo?.request);
+    return { ...summary(info), ...(request.success ? { request: request.data } : {}) };
+  });
+
+/** Transfers, newest first. Throws `InvalidInput` for a filter that is no id. */
+export async function listTransfers(
+  client: Client,
+  filter: TransferFilter,
+): Promise<TransferSummary[]> {
+  const query = [
+    `WorkflowType = '${WORKFLOWS.transfer}'`,
+    ...(filter.walletId === undefined
+      ? []
+      : [`KeysagaWallet = ${quoted(filter.walletId, 'walletId')}`]),
+    ...(filter.approver === undefined
+      ? []
+      : [`KeysagaApprover = ${quoted(filter.approver, 'approver')}`]),
+    ...(filter.open === true || filter.approver !== undefined
+      ? [`ExecutionStatus = 'Running'`]
+      : []),
+  ].join(' AND ');
+  return list(client, query, filter.limit ?? 50, (info) => {
+    const common = summary(info);
+    const intent = readIntent(info.memo, common.requestId);
+    return {
+      ...common,
+      ...(intent === undefined ? {} : { intent }),
+      waitingFor: [...(info.typedSearchAttributes.get(APPROVER) ?? [])],
+      ...(info.closeTime === undefined ? {} : { closedAt: iso(info.closeTime) }),
+    };
+  });
+}
+
+function summary(info: WorkflowExecutionInfo) {
+  return {
+    requestId: parseWorkflowId(info.workflowId).requestId,
+    workflowId: info.workflowId,
+    execution: info.status.name,
+    phase: info.typedSearchAttributes.get(PHASE) ?? '',
+    startedAt: iso(info.startTime),
+  };
+}
+
+async function list<T>(
+  client: Client,
+  query: string,
+  limit: number,
+  read: (info: WorkflowExecutionInfo) => T,
+): Promise<T[]> {
+  const found: T[] = [];
+  for await (const info of client.workflow.list({ query, pageSize: Math.min(limit, 100) })) {
+    if (found.length >= limit) break;
+    if (isOurs(info.workflowId)) found.push(read(info));
+  }
+  return found;
+}
+
+const isOurs = (id: string): boolean => {
+  try {
+    return parseWorkflowId(id).kind !== 'undo';
+  } catch {
+    return false;
+  }
+};
+
+/** The intent in a memo, if it is one and its digest is the memo's. */
+function readIntent(
+  memo: WorkflowExecutionInfo['memo'],
+  requestId: string,
+): TransferIntent | undefined {
+  try {
+    const intent = parseIntent(memo?.intent);
+    return intent.requestId === requestId && intentDigest(intent) === memo?.digest
+      ? intent
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
