@@ -235,7 +235,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       for (const who of cast.approvers.slice(0, cast.policy.quorum))
         await client.signalDecision(intent.requestId, approve(intent, who));
     },
-    ended: (requestId, deadlineMs = 120_000) =>
+    ended: (requestId, deadlineMs = 240_000) =>
       until(
         async () => {
           // A query needs a living coordinator; while it is being restarted the answer is "not yet".
