@@ -5,15 +5,16 @@
  */
 import { readFileSync } from 'node:fs';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 import type { Wallet } from '../client/index.ts';
+import { until } from '../dev/until.ts';
 import { approve } from '../test/support/parties.ts';
 import { type Platform, startPlatform } from '../test/support/platform.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
 import { EMPTY_QUEUES, emptyApprove, type emptyTransfer, type Shape } from './empty/workflows.ts';
 import { type Benchmark, type Figure, figure, quantile } from './figures.ts';
 
-const EventType = temporal.api.enums.v1.EventType;
+const EventType = proto.temporal.api.enums.v1.EventType;
 const RUNS = 50;
 const WARM_UP = 5;
 /** Transfers at once; more than the machine can do, fewer than the nonce accounts. */
@@ -102,7 +103,7 @@ async function lastApprovalToBroadcast(
 
 /** The longest chain of activities that waited for one another: schedules after the workflow task that saw the one before end. */
 function hopsBetween(
-  events: readonly temporal.api.history.v1.IHistoryEvent[],
+  events: readonly proto.temporal.api.history.v1.IHistoryEvent[],
   from: number,
   to: number,
 ): number {
@@ -131,21 +132,44 @@ const critical = (name: string): boolean =>
 let runs = 0;
 const nextId = (): string => `bench-${Date.now().toString(36)}-${++runs}`;
 
-async function empty(client: Client): Promise<WorkflowHandle> {
+/** Approvals come when the saga waits for them, so that what is timed begins with the last one. */
+const WAITS = { deadlineMs: 30_000, intervalMs: 10, what: 'the saga waits for its last approval' };
+
+async function completions(handle: WorkflowHandle): Promise<number[]> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? [])
+    .filter((event) => event.eventType === EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED)
+    .map((event) => milliseconds(event.eventTime));
+}
+
+async function empty(client: Client, warm = false): Promise<WorkflowHandle> {
   const handle = await client.workflow.start<typeof emptyTransfer>('emptyTransfer', {
     taskQueue: EMPTY_QUEUES.sagas,
     workflowId: nextId(),
     args: [shape],
   });
-  for (let i = 0; i < shape.approvals; i++) await handle.signal(emptyApprove);
+  for (let i = 1; i < shape.approvals; i++) await handle.signal(emptyApprove);
+  if (warm) await until(async () => (await completions(handle)).length >= shape.approvals, WAITS);
+  await handle.signal(emptyApprove);
   return handle;
 }
 
-async function real({ platform, client }: Bench, wallet: Wallet): Promise<WorkflowHandle> {
+async function real(
+  { platform, client }: Bench,
+  wallet: Wallet,
+  warm = false,
+): Promise<WorkflowHandle> {
   const intent = platform.intent(wallet, { amount: '900000', requestId: nextId() as never });
   const approvals = platform.cast.approvers.slice(0, 2).map((who) => approve(intent, who));
   await platform.client.transfer(intent);
-  for (const signed of approvals) await platform.client.signalDecision(intent.requestId, signed);
+  for (const signed of approvals) {
+    if (warm && signed === approvals.at(-1))
+      await until(async () => {
+        const { phase, approvals: given } = await platform.client.status(intent.requestId);
+        return phase === 'AwaitingApprovals' && given.length === approvals.length - 1;
+      }, WAITS);
+    await platform.client.signalDecision(intent.requestId, signed);
+  }
   return client.workflow.getHandle(`transfer/${intent.requestId}`);
 }
 
@@ -156,10 +180,10 @@ async function latency(): Promise<readonly Figure[]> {
     const theirs: number[] = [];
     const hops: number[] = [];
     for (let i = 0; i < RUNS + WARM_UP; i++) {
-      const handle = await real(bench, bench.wallets[i % bench.wallets.length] as Wallet);
+      const handle = await real(bench, bench.wallets[i % bench.wallets.length] as Wallet, true);
       await handle.result();
       const measured = await lastApprovalToBroadcast(handle, (name) => name === 'broadcast');
-      const other = await empty(bench.client);
+      const other = await empty(bench.client, true);
       await other.result();
       // The empty saga's eighth and later steps have one name; its broadcast is the completion before confirm's.
       const yard = await emptyLatency(other);
