@@ -8,19 +8,13 @@ import type {
   Envelope,
   KeygenResult,
   PrepareRequest,
+  SessionState,
   SignedHead,
   SignedPrepareAnswer,
 } from '../../schema/contracts/party.ts';
 import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 
-export type SessionState =
-  | 'prepared'
-  | 'running'
-  | 'released'
-  | 'failed'
-  | 'aborted'
-  | 'expired'
-  | 'superseded';
+export type { SessionState };
 export const isOpen = (state: SessionState): boolean => state === 'prepared' || state === 'running';
 
 export type SessionRow = {

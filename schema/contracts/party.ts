@@ -209,3 +209,13 @@ export const PartyHealth = z.strictObject({
   clock: IsoTime,
 });
 export type PartyHealth = z.infer<typeof PartyHealth>;
+
+/** Where a party's session stands; `core/session` holds the transitions. */
+export type SessionState =
+  | 'prepared'
+  | 'running'
+  | 'released'
+  | 'failed'
+  | 'aborted'
+  | 'expired'
+  | 'superseded';

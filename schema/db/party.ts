@@ -25,6 +25,7 @@ import type {
   Envelope,
   KeygenResult,
   PrepareRequest,
+  SessionState,
   SignedHead,
   SignedPrepareAnswer,
 } from '../contracts/party.ts';
@@ -81,15 +82,6 @@ export const ceremonyWords = pgTable(
   },
   (t) => [primaryKey({ columns: [t.keyId, t.attempt] })],
 );
-
-export type SessionState =
-  | 'prepared'
-  | 'running'
-  | 'released'
-  | 'failed'
-  | 'aborted'
-  | 'expired'
-  | 'superseded';
 
 /** One attempt at a ceremony. The row's lock makes one instance of the party answer. */
 export const sessions = pgTable(
