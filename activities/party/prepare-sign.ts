@@ -47,7 +47,6 @@ export async function admitSigning(
       field: 'signers',
     });
   requireOnlyLine(request.line);
-  requireOnlyLine(request.line);
   const codec = codecs.get(key.network);
   const publicKey = hexToBytes(key.publicKey);
   const intent = parseIntent(request.intent);

@@ -249,15 +249,15 @@ export async function runCells(
 ): Promise<Result[]> {
   const results: Result[] = [];
   const run = async (group: readonly Cell[], parallel = options.parallel) => {
-    for (let at = 0; at < group.length; at += parallel) {
-      const wave = group.slice(at, at + parallel);
-      for (const result of await Promise.all(
-        wave.map((cell) => runCell(platform, wallets, cell)),
-      )) {
+    const waiting = [...group];
+    const one = async () => {
+      for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift()) {
+        const result = await runCell(platform, wallets, cell);
         results.push(result);
         options.report(result);
       }
-    }
+    };
+    await Promise.all(Array.from({ length: parallel }, one));
   };
   const short = (cell: Cell) => cell.scenario.endsWith('short');
   await run(cells.filter((c) => !short(c) && c.scenario !== 'void'));

@@ -114,7 +114,10 @@ describe('a transfer', () => {
     const look = () => chain.lookup(signed.id, built.unsigned, from.key.publicKey);
     expect(await look()).toEqual({ status: 'unknown' });
     expect(await chain.broadcast(signed)).toEqual({ status: 'accepted' });
-    expect(await chain.broadcast(signed)).toEqual({ status: 'already-known' });
+    // Core takes what it has with its id, btcd says that it has it.
+    expect(await chain.broadcast(signed)).toEqual({
+      status: expect.stringMatching(/^(already-known|accepted)$/),
+    });
     expect(await look()).toEqual({ status: 'pending' });
     const [block] = await rig.mine(1);
     expect(await look()).toEqual({ status: 'included', confirmations: 1, block, final: false });

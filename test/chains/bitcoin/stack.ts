@@ -22,6 +22,7 @@ import {
   migrateCoordinatorDatabase,
   openCoordinatorDatabase,
 } from '../../../storage/coordinator/index.ts';
+import { startCoreDialect } from './core-dialect.ts';
 import { hex, REGTEST, type TestKey } from './support.ts';
 
 export type Rig = Awaited<ReturnType<typeof startRig>>;
@@ -33,17 +34,22 @@ export async function startRig() {
     parts: ['bitcoin', 'postgres'],
     mining: { mode: 'off', blockIntervalMs: 1_000, settleBlocks: 0 },
   });
+  const dialect =
+    process.env.KEYSAGA_TEST_BITCOIN_DIALECT === 'core'
+      ? await startCoreDialect(stack.bitcoin.rpcUrl)
+      : undefined;
+  const rpcUrl = dialect?.rpcUrl ?? stack.bitcoin.rpcUrl;
+  // The tests' own hands on the node, whatever the adapter sees of it.
   const rpc = bitcoinRpc(stack.bitcoin.rpcUrl);
   const open: CoordinatorDatabase[] = [];
   let names = 0;
   return {
     stack,
-    rpcUrl: stack.bitcoin.rpcUrl,
+    rpcUrl,
     rpc,
     mine: (count: number) => stack.bitcoin.mine(count),
     pay: (address: string, sats: bigint) => stack.bitcoin.faucet(address, sats),
-    node: (): BitcoinNode =>
-      createNode(createRpc({ url: stack.bitcoin.rpcUrl }), bitcoinNetwork(REGTEST)),
+    node: (): BitcoinNode => createNode(createRpc({ url: rpcUrl }), bitcoinNetwork(REGTEST)),
     /** Drops the newest `depth` blocks and mines `depth + 1` others. */
     async reorganise(depth: number): Promise<void> {
       const height = await rpc.call<number>('getblockcount');
@@ -79,6 +85,7 @@ export async function startRig() {
     },
     async stop(): Promise<void> {
       await Promise.all(open.map((database) => database.close()));
+      await dialect?.stop();
       await stack.stop();
       rmSync(dataDir, { recursive: true, force: true });
     },
