@@ -25,6 +25,8 @@ export type ActivationParams = {
   /** The key's id: 1 to 64 bytes of UTF-8. */
   readonly keyId: string;
   readonly epoch: number;
+  /** A refresh instead of a key generation: this party's share and the public package of the epoch that ends. */
+  readonly refresh?: { readonly share: Uint8Array; readonly publicPackage: Uint8Array };
 };
 
 /** What the ceremony gives a party: its keygen's output and the proof that all shares sign. */
@@ -45,8 +47,30 @@ export const ceremonyRounds = (protocol: ThresholdProtocol): number =>
   protocol.metadata.rounds.keygen;
 
 /** Version of the composed machine: it names both parts, so a change of either is seen in a replay. */
-export const ceremonyVersion = ({ metadata }: ThresholdProtocol): string =>
-  `${metadata.id}/activation/1+${metadata.versions.keygen}+${metadata.versions.sign}`;
+export const ceremonyVersion = (protocol: ThresholdProtocol): string =>
+  versionOf(protocol, protocol.metadata.versions.keygen);
+/** The same of a refresh. Throws `ProtocolUnsupported` where the protocol has none. */
+export function refreshVersion(protocol: ThresholdProtocol): string {
+  const { refresh } = protocol.metadata.versions;
+  if (refresh === undefined) throw cannotRefresh(protocol);
+  return versionOf(protocol, refresh);
+}
+const cannotRefresh = ({ metadata }: ThresholdProtocol) =>
+  new KeysagaError('ProtocolUnsupported', 'the protocol cannot refresh a key', {
+    field: 'protocol',
+    id: metadata.id,
+  });
+const versionOf = ({ metadata }: ThresholdProtocol, machine: string): string =>
+  `${metadata.id}/activation/1+${machine}+${metadata.versions.sign}`;
+
+const refreshOf = (
+  protocol: ThresholdProtocol,
+  params: KeygenParams,
+  old: NonNullable<ActivationParams['refresh']>,
+): RoundMachine<KeygenOutput> => {
+  if (protocol.refresh === undefined) throw cannotRefresh(protocol);
+  return protocol.refresh({ ...params, ...old });
+};
 
 /**
  * 0xff ‖ `keysaga/activation/v1` ‖ key id behind its length (u16) ‖ epoch (u32) ‖ transcript hash (32 bytes).
@@ -85,12 +109,13 @@ const broadcastOf = (outbox: readonly OutgoingMessage[]): Uint8Array | undefined
  */
 export function activationCeremony(
   protocol: ThresholdProtocol,
-  { params, keyId, epoch }: ActivationParams,
+  { params, keyId, epoch, refresh }: ActivationParams,
 ): RoundMachine<ActivationOutput> {
   // Refuses bad ids before anyone has drawn anything.
   activationBytes(keyId, epoch, new Uint8Array(32));
   const { index, threshold, parties, sessionId } = params;
-  const keygen = protocol.keygen(params);
+  const keygen =
+    refresh === undefined ? protocol.keygen(params) : refreshOf(protocol, params, refresh);
   const keygenRounds = keygen.rounds;
   const signRounds = protocol.metadata.rounds.sign;
   const signers = Array.from({ length: parties }, (_, i) => i + 1);
@@ -177,5 +202,5 @@ export function activationCeremony(
 
   if (steps.length !== ceremonyRounds(protocol))
     throw defect('the metadata states another number of rounds');
-  return sequence(ceremonyVersion(protocol), steps, wipe);
+  return sequence(versionOf(protocol, keygen.version), steps, wipe);
 }

@@ -2,8 +2,8 @@
  * Fixed layouts, written and read strictly. Every variable part has its length in front, so that no two different
  * values share an encoding, and a reader takes exactly what is there: nothing missing, nothing left over.
  */
-import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
+import { sha256Of } from './hashing.ts';
 
 export { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
@@ -32,12 +32,9 @@ export const prefixed = (part: Uint8Array): Uint8Array => concatBytes(u32(part.l
 
 /** SHA-256 over the domain and the parts, each behind its length, and their count. 32 bytes. */
 export function domainHash(domain: string, ...parts: readonly Uint8Array[]): Uint8Array {
-  const hash = sha256
-    .create()
-    .update(prefixed(utf8ToBytes(domain)))
-    .update(u32(parts.length));
-  for (const part of parts) hash.update(u32(part.length)).update(part);
-  return hash.digest();
+  const input = [prefixed(utf8ToBytes(domain)), u32(parts.length)];
+  for (const part of parts) input.push(u32(part.length), part);
+  return sha256Of(input);
 }
 
 /** Whether two public values are equal; time depends on the lengths only. */

@@ -3,8 +3,14 @@ import { hkdf } from '@noble/hashes/hkdf.js';
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Ceremonies, CeremonyLog, CeremonyRun } from '../core/ports/ceremonies.ts';
-import type { ProtocolRegistry, RoundMachine } from '../core/ports/protocol.ts';
-import { activationCeremony, ceremonyVersion } from './activation.ts';
+import type {
+  Presigning,
+  ProtocolRegistry,
+  RoundMachine,
+  ThresholdProtocol,
+} from '../core/ports/protocol.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
+import { activationCeremony, ceremonyVersion, refreshVersion } from './activation.ts';
 import { replayRun } from './runner.ts';
 
 function runOf<Output>(
@@ -30,15 +36,45 @@ function runOf<Output>(
   };
 }
 
+function presigningOf({ metadata, presigning }: ThresholdProtocol): Presigning {
+  if (presigning === undefined)
+    throw new KeysagaError('ProtocolUnsupported', `${metadata.id} has no presigning`, {
+      field: 'protocol',
+      id: metadata.id,
+    });
+  return presigning;
+}
+
 export function createCeremonies(registry: ProtocolRegistry): Ceremonies {
   return {
     keygen: (protocol, { keyId, epoch, ...params }, seed, log) =>
       runOf(() => activationCeremony(registry.get(protocol), { params, keyId, epoch }), seed, log),
     sign: (protocol, params, seed, log) =>
       runOf(() => registry.get(protocol).sign(params), seed, log),
+    refresh: (protocol, { keyId, epoch, share, publicPackage, ...params }, seed, log) =>
+      runOf(
+        () =>
+          activationCeremony(registry.get(protocol), {
+            params,
+            keyId,
+            epoch,
+            refresh: { share, publicPackage },
+          }),
+        seed,
+        log,
+      ),
+    presign: (protocol, params, seed, log) =>
+      runOf(() => presigningOf(registry.get(protocol)).presign(params), seed, log),
+    online: (protocol, params, seed, log) =>
+      runOf(() => presigningOf(registry.get(protocol)).online(params), seed, log),
     describe(protocol, kind) {
       const adapter = registry.get(protocol);
       const { versions, rounds } = adapter.metadata;
+      if (kind === 'presign' || kind === 'online') {
+        const presigning = presigningOf(adapter);
+        return { version: presigning.versions[kind], rounds: presigning.rounds[kind] };
+      }
+      if (kind === 'refresh') return { version: refreshVersion(adapter), rounds: rounds.keygen };
       return {
         version: kind === 'keygen' ? ceremonyVersion(adapter) : versions.sign,
         rounds: rounds[kind],

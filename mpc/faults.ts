@@ -8,6 +8,11 @@ export type FaultDetails = {
   readonly culprit?: number;
   /** Where the evidence fits more than one: the indices among which the culprit is. */
   readonly suspects?: readonly number[];
+  /**
+   * The culprit failed a check of an oblivious transfer or of a multiplication. Each such failure may have told it a
+   * few bits of this party's set-up, so it is barred for (key, epoch) until refresh.
+   */
+  readonly barring?: true;
 };
 
 /**
@@ -19,6 +24,7 @@ export function protocolFault(message: string, details: FaultDetails): KeysagaEr
     field: details.field,
     ...(details.culprit === undefined ? {} : { culprit: String(details.culprit) }),
     ...(details.suspects === undefined ? {} : { suspects: details.suspects.map(String) }),
+    ...(details.barring === undefined ? {} : { barring: true }),
   });
 }
 

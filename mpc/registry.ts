@@ -6,15 +6,20 @@ import type {
 } from '../core/ports/protocol.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import type { Curve, Scheme } from '../schema/contracts/key.ts';
+import { dkls23 } from './dkls23/adapter.ts';
 import { frostBip340, frostEd25519 } from './frost/adapter.ts';
 import { instrumented, type Telemetry } from './telemetry.ts';
 
-/** The rule: Schnorr schemes → FROST; ECDSA with two parties → DKLs23; with more → CGGMP21. */
-export function protocolFor(scheme: Scheme, curve: Curve, parties: number): string | undefined {
-  if (scheme === 'eddsa' && curve === 'ed25519') return 'frost-ed25519';
-  if (scheme === 'bip340' && curve === 'secp256k1') return 'frost-bip340';
-  if (scheme === 'ecdsa' && curve === 'secp256k1') return parties === 2 ? 'dkls23' : 'cggmp21';
-  return undefined;
+/**
+ * The rule, best first: Schnorr schemes → FROST; ECDSA with two parties → DKLs23; with more → CGGMP21, which names
+ * every cheat, and where it is not registered DKLs23.
+ */
+export function protocolsFor(scheme: Scheme, curve: Curve, parties: number): readonly string[] {
+  if (scheme === 'eddsa' && curve === 'ed25519') return ['frost-ed25519'];
+  if (scheme === 'bip340' && curve === 'secp256k1') return ['frost-bip340'];
+  if (scheme === 'ecdsa' && curve === 'secp256k1')
+    return parties === 2 ? ['dkls23'] : ['cggmp21', 'dkls23'];
+  return [];
 }
 
 export type RegistryOptions = {
@@ -26,7 +31,7 @@ export type RegistryOptions = {
 
 /** `get` and `select` throw `ProtocolUnsupported`. */
 export function createRegistry(options: RegistryOptions = {}): ProtocolRegistry {
-  const { protocols = [frostEd25519, frostBip340], telemetry } = options;
+  const { protocols = [frostEd25519, frostBip340, dkls23], telemetry } = options;
   const byId = new Map<string, ThresholdProtocol>();
   for (const protocol of protocols) {
     const { id } = protocol.metadata;
@@ -47,7 +52,8 @@ export function createRegistry(options: RegistryOptions = {}): ProtocolRegistry 
     get,
     list: (): readonly ProtocolMetadata[] => [...byId.values()].map(({ metadata }) => metadata),
     select(scheme, curve, parties) {
-      const id = protocolFor(scheme, curve, parties);
+      const fitting = protocolsFor(scheme, curve, parties);
+      const id = fitting.find((candidate) => byId.has(candidate)) ?? fitting[0];
       if (id === undefined)
         throw new KeysagaError('ProtocolUnsupported', `no protocol signs ${scheme} on ${curve}`, {
           field: 'scheme',

@@ -3,7 +3,7 @@ import type { RoundMachine, ThresholdProtocol } from '../core/ports/protocol.ts'
 
 export type ProtocolOperation = {
   readonly protocol: string;
-  readonly operation: 'keygen' | 'sign' | 'aggregate';
+  readonly operation: 'keygen' | 'refresh' | 'presign' | 'online' | 'sign' | 'aggregate';
   /** From 1; 0 for the aggregate. */
   readonly round: number;
   readonly milliseconds: number;
@@ -45,7 +45,7 @@ export function instrumented(protocol: ThresholdProtocol, telemetry: Telemetry):
     }
   };
   const wrap = <Output>(
-    operation: 'keygen' | 'sign',
+    operation: Exclude<ProtocolOperation['operation'], 'aggregate'>,
     machine: RoundMachine<Output>,
   ): RoundMachine<Output> => ({
     version: machine.version,
@@ -53,6 +53,8 @@ export function instrumented(protocol: ThresholdProtocol, telemetry: Telemetry):
     round: (r, inbox, draws) => measure(operation, r, () => machine.round(r, inbox, draws)),
     dispose: () => machine.dispose(),
   });
+  const { presigning } = protocol;
+  const refresh = protocol.refresh?.bind(protocol);
   return {
     metadata: protocol.metadata,
     keygen: (params) => wrap('keygen', protocol.keygen(params)),
@@ -61,5 +63,21 @@ export function instrumented(protocol: ThresholdProtocol, telemetry: Telemetry):
     verify: (publicKey, message, signature) => protocol.verify(publicKey, message, signature),
     publicKey: (publicPackage) => protocol.publicKey(publicPackage),
     activationMessage: (bytes) => protocol.activationMessage(bytes),
+    ...(refresh === undefined
+      ? {}
+      : {
+          refresh: (params) => wrap('refresh', refresh(params)),
+        }),
+    ...(presigning === undefined
+      ? {}
+      : {
+          presigning: {
+            rounds: presigning.rounds,
+            versions: presigning.versions,
+            presign: (params) => wrap('presign', presigning.presign(params)),
+            online: (params) => wrap('online', presigning.online(params)),
+            aggregate: (params) => measure('aggregate', 0, () => presigning.aggregate(params)),
+          },
+        }),
   };
 }

@@ -2,8 +2,12 @@
 import type {
   KeygenOutput,
   KeygenParams,
+  OnlineParams,
+  PresignOutput,
+  PresignParams,
   ProtocolMessage,
   ProtocolMetadata,
+  RefreshParams,
   RoundOutcome,
   SignOutput,
   SignParams,
@@ -48,10 +52,31 @@ export interface Ceremonies {
     seed: Uint8Array,
     log: CeremonyLog,
   ): CeremonyRun<SignOutput>;
-  /** Version and round count of the machine that a new session would run, for its row. */
+  /** Refresh followed by the test signature. Throws `ProtocolUnsupported` where the protocol has none. */
+  refresh(
+    protocol: string,
+    params: RefreshParams & { readonly keyId: string; readonly epoch: number },
+    seed: Uint8Array,
+    log: CeremonyLog,
+  ): CeremonyRun<KeygenOutput>;
+  /** Presignatures ahead of time. Throws `ProtocolUnsupported` where the metadata says no to presigning. */
+  presign(
+    protocol: string,
+    params: PresignParams,
+    seed: Uint8Array,
+    log: CeremonyLog,
+  ): CeremonyRun<PresignOutput>;
+  /** The online round over presignatures. Throws `ProtocolUnsupported`. */
+  online(
+    protocol: string,
+    params: OnlineParams,
+    seed: Uint8Array,
+    log: CeremonyLog,
+  ): CeremonyRun<SignOutput>;
+  /** Version and round count of the machine that a new session would run, for its row. Throws `ProtocolUnsupported`. */
   describe(
     protocol: string,
-    kind: 'keygen' | 'sign',
+    kind: 'keygen' | 'refresh' | 'presign' | 'online' | 'sign',
   ): { readonly version: string; readonly rounds: number };
   /** A key from the seed outside the machine's own draws, e.g. for the session's HPKE pair. 32 bytes. */
   derive(seed: Uint8Array, label: string): Uint8Array;

@@ -70,6 +70,11 @@ export type SignParams = {
   readonly signers: readonly number[];
   /** What is signed: one entry per signature. 32-byte digests for BIP-340 and ECDSA, whole messages for Ed25519. */
   readonly messages: readonly Uint8Array[];
+  /**
+   * A scalar (32 bytes, big-endian, below the group order) that is added to the key: the signature is one under
+   * key + tweak · G, a non-hardened child of BIP-32. Public. Absent: the key itself. Not every protocol takes one.
+   */
+  readonly tweak?: Uint8Array;
 };
 /** The last round's outbox holds the signature shares; nothing else comes out of a party. */
 export type SignOutput = { readonly released: true };
@@ -84,7 +89,43 @@ export type AggregateParams = {
   readonly rounds: readonly ReadonlyMap<number, Uint8Array>[];
   /** Check every signer's share by itself even when the signature verifies: a key's test signature proves each. */
   readonly proveEachShare?: boolean;
+  /** That of `SignParams`. */
+  readonly tweak?: Uint8Array;
 };
+
+export type RefreshParams = KeygenParams & {
+  /** This party's share and the public package of the epoch that ends. */
+  readonly share: Uint8Array;
+  readonly publicPackage: Uint8Array;
+};
+
+/** `count` presignatures at once; no message yet. `signers`: as in `SignParams`. */
+export type PresignParams = Omit<SignParams, 'messages' | 'tweak'> & { readonly count: number };
+export type PresignOutput = {
+  /** This party's secret parts, sealed at once by the caller, one entry each. One is for one message, ever. */
+  readonly presignatures: readonly Uint8Array[];
+  /** 32 bytes each, the same at every signer: names the presignature in leases and pools. Public. */
+  readonly ids: readonly Uint8Array[];
+};
+
+/**
+ * One presignature a message, in order. The session must be a new one whose id hashes what every signer drew after
+ * the messages were fixed: the presignatures are re-randomised with it (ePrint 2021/1330).
+ */
+export type OnlineParams = Omit<SignParams, 'share' | 'tweak'> & {
+  readonly presignatures: readonly Uint8Array[];
+};
+
+/** Signing in two parts: presignatures ahead of time, then one round with the message. */
+export interface Presigning {
+  readonly rounds: { readonly presign: number; readonly online: number };
+  readonly versions: { readonly presign: string; readonly online: string };
+  /** The last round sends nothing. */
+  presign(params: PresignParams): RoundMachine<PresignOutput>;
+  online(params: OnlineParams): RoundMachine<SignOutput>;
+  /** As `ThresholdProtocol.aggregate`, over the online round's broadcasts. */
+  aggregate(params: AggregateParams): readonly Uint8Array[];
+}
 
 export type ProtocolMetadata = {
   readonly id: string;
@@ -94,7 +135,12 @@ export type ProtocolMetadata = {
   readonly scheme: Scheme;
   readonly rounds: { readonly keygen: number; readonly sign: number };
   /** Versions of the machines, pinned in a session when it begins. */
-  readonly versions: { readonly keygen: string; readonly sign: string };
+  readonly versions: {
+    readonly keygen: string;
+    readonly sign: string;
+    /** Present where the protocol can refresh a key. */
+    readonly refresh?: string;
+  };
   readonly parties: { readonly min: number; readonly max: number };
   readonly presigning: boolean;
   readonly identifiableAbort: boolean;
@@ -113,6 +159,10 @@ export interface ThresholdProtocol {
   verify(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
   /** The chain-visible key of a public package. Throws `ProtocolFault` when malformed. */
   publicKey(publicPackage: Uint8Array): Uint8Array;
+  /** Same public key, new shares and set-up; all parties take part. As many rounds as the keygen machine. */
+  refresh?(params: RefreshParams): RoundMachine<KeygenOutput>;
+  /** Present where the metadata says so. */
+  readonly presigning?: Presigning;
   /**
    * What the activation test signs, from the bytes 0xff ‖ `keysaga/activation/v1` ‖ key id ‖ epoch ‖ transcript
    * hash: those bytes for EdDSA, their tagged SHA-256 for schemes with 32-byte digests. Never a message from outside.

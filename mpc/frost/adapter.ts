@@ -1,7 +1,7 @@
 /** FROST as a `ThresholdProtocol`: the same machines over two suites. */
 import type { ThresholdProtocol } from '../../core/ports/protocol.ts';
 import { composedRounds } from '../activation.ts';
-import { held } from '../faults.ts';
+import { held, invalidInput } from '../faults.ts';
 import { MAX_PARTIES } from '../params.ts';
 import { aggregate } from './aggregate.ts';
 import { bip340Suite } from './bip340.ts';
@@ -11,6 +11,11 @@ import { createKeygen, KEYGEN_ROUNDS, keygenVersion } from './keygen.ts';
 import { createSign, SIGN_ROUNDS } from './sign.ts';
 import { signVersion } from './sign-context.ts';
 import type { FrostSuite } from './suite.ts';
+
+/** Child keys are ECDSA's: here a tweak would be ignored, and the wrong key sign. */
+const refuseTweak = ({ tweak }: { readonly tweak?: Uint8Array }): void => {
+  if (tweak !== undefined) throw invalidInput('FROST keys take no tweak', 'tweak');
+};
 
 const adapter = (suite: FrostSuite): ThresholdProtocol => ({
   metadata: {
@@ -26,8 +31,14 @@ const adapter = (suite: FrostSuite): ThresholdProtocol => ({
     identifiableAbort: true,
   },
   keygen: (params) => createKeygen(suite, params),
-  sign: (params) => createSign(suite, params),
-  aggregate: (params) => aggregate(suite, params),
+  sign(params) {
+    refuseTweak(params);
+    return createSign(suite, params);
+  },
+  aggregate(params) {
+    refuseTweak(params);
+    return aggregate(suite, params);
+  },
   verify: (publicKey, message, signature) => suite.verify(publicKey, message, signature),
   publicKey(publicPackage) {
     const decoded = decodePublicPackage(suite, publicPackage);

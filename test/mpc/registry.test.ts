@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { activationBytes as coreActivationBytes } from '../../core/activation.ts';
 import { activationBytes, ceremonyRounds } from '../../mpc/activation.ts';
+import { dkls23 } from '../../mpc/dkls23/adapter.ts';
 import { frostEd25519 } from '../../mpc/frost/adapter.ts';
 import { createRegistry } from '../../mpc/registry.ts';
 import { createRun } from '../../mpc/runner.ts';
@@ -16,7 +17,15 @@ describe('the registry', () => {
     expect(registry.select('eddsa', 'ed25519', 3).metadata.id).toBe('frost-ed25519');
     expect(registry.select('bip340', 'secp256k1', 2).metadata.id).toBe('frost-bip340');
     for (const parties of [2, 3])
-      expect(() => registry.select('ecdsa', 'secp256k1', parties)).toThrowError(unsupported);
+      expect(registry.select('ecdsa', 'secp256k1', parties).metadata.id).toBe('dkls23');
+    // Where it is registered, three parties and more get the protocol that names every cheat.
+    const other = { ...dkls23, metadata: { ...dkls23.metadata, id: 'cggmp21' } };
+    const both = createRegistry({ protocols: [dkls23, other] });
+    expect(both.select('ecdsa', 'secp256k1', 2).metadata.id).toBe('dkls23');
+    expect(both.select('ecdsa', 'secp256k1', 3).metadata.id).toBe('cggmp21');
+    expect(() => createRegistry({ protocols: [] }).select('ecdsa', 'secp256k1', 3)).toThrowError(
+      unsupported,
+    );
     expect(() => registry.select('eddsa', 'secp256k1', 3)).toThrowError(unsupported);
     for (const parties of [1, 17, 2.5])
       expect(() => registry.select('eddsa', 'ed25519', parties)).toThrowError(unsupported);
@@ -28,10 +37,13 @@ describe('the registry', () => {
     ).toEqual([
       { id: 'frost-ed25519', curve: 'ed25519', scheme: 'eddsa', rounds: { keygen: 6, sign: 2 } },
       { id: 'frost-bip340', curve: 'secp256k1', scheme: 'bip340', rounds: { keygen: 6, sign: 2 } },
+      { id: 'dkls23', curve: 'secp256k1', scheme: 'ecdsa', rounds: { keygen: 9, sign: 3 } },
     ]);
     for (const { id } of registry.list()) {
       const protocol = registry.get(id);
-      expect(ceremonyRounds(protocol)).toBe(6);
+      expect(ceremonyRounds(protocol)).toBe(protocol.metadata.rounds.keygen);
+      expect(protocol.metadata.presigning).toBe(protocol.presigning !== undefined);
+      expect(protocol.metadata.versions.refresh !== undefined).toBe(protocol.refresh !== undefined);
       const machine = protocol.keygen({
         threshold: 2,
         parties: 2,
@@ -39,6 +51,21 @@ describe('the registry', () => {
         sessionId: seedOf('x'),
       });
       expect(machine.version).toBe(protocol.metadata.versions.keygen);
+    }
+  });
+  it('FROST refuses a tweak instead of ignoring it', () => {
+    const params = { threshold: 2, parties: 2, publicPackage: new Uint8Array(), signers: [1, 2] };
+    const tweaked = { ...params, messages: [seedOf('x')], tweak: seedOf('tweak') };
+    const refused = expect.objectContaining({
+      code: 'InvalidInput',
+      details: { field: 'tweak' },
+    });
+    for (const id of ['frost-ed25519', 'frost-bip340']) {
+      const protocol = registry.get(id);
+      expect(() => protocol.aggregate({ ...tweaked, rounds: [] })).toThrowError(refused);
+      expect(() =>
+        protocol.sign({ ...tweaked, index: 1, sessionId: seedOf('s'), share: new Uint8Array() }),
+      ).toThrowError(refused);
     }
   });
   it('refuses two protocols of one id', () => {

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { describe, expect, it } from 'vitest';
+import { dkls23 } from '../../mpc/dkls23/adapter.ts';
 import { frostBip340, frostEd25519 } from '../../mpc/frost/adapter.ts';
 import { ceremonyAll, hex, outputOf, type Recording, seedOf, signAll } from '../support/mpc.ts';
 
@@ -15,7 +16,7 @@ const digest = (recording: Recording<unknown>) => {
   return hash.digest('hex');
 };
 
-describe.each([frostEd25519, frostBip340])('$metadata.id', (protocol) => {
+describe.each([frostEd25519, frostBip340, dkls23])('$metadata.id', (protocol) => {
   it('says the same for the same seeds in every release', () => {
     const live = ceremonyAll(protocol, shape, 'wire');
     const signing = signAll(protocol, shape, live, [1, 3], [seedOf('message')], 'wire');
@@ -26,5 +27,5 @@ describe.each([frostEd25519, frostBip340])('$metadata.id', (protocol) => {
       transcript: hex(transcriptHash),
       publicPackage: hex(publicPackage),
     }).toMatchSnapshot();
-  });
+  }, 60_000);
 });
