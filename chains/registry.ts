@@ -2,6 +2,7 @@
 import type { Blockchain, Chains, Codecs, TransactionCodec } from '../core/ports/blockchain.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { createBitcoinCodec } from './bitcoin/codec.ts';
+import { createEthereumCodec } from './ethereum/codec.ts';
 import { createSolanaCodec } from './solana/codec.ts';
 
 const unsupported = (network: string): KeysagaError =>
@@ -42,6 +43,7 @@ export const createCodecs = (codecs: readonly TransactionCodec[]): Codecs =>
 
 const families: Readonly<Record<string, (network: string) => TransactionCodec>> = {
   bip122: createBitcoinCodec,
+  eip155: createEthereumCodec,
   solana: createSolanaCodec,
 };
 

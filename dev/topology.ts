@@ -19,7 +19,7 @@ const Port = z.int().min(0).max(65_535);
 const milliseconds = (min: number) => z.int().min(min).max(3_600_000);
 const unique = (names: readonly string[]): boolean => new Set(names).size === names.length;
 
-/** Mining of the local Bitcoin node. `demand`: while transactions wait, then `settleBlocks` more. */
+/** Mining of the local Bitcoin and Ethereum nodes. `demand`: while transactions wait, then `settleBlocks` more. */
 export const Mining = z.strictObject({
   mode: z.enum(['demand', 'always', 'off']),
   blockIntervalMs: milliseconds(50),
@@ -27,7 +27,7 @@ export const Mining = z.strictObject({
 });
 export type Mining = z.infer<typeof Mining>;
 
-const ChainName = z.enum(['bitcoin', 'solana']);
+const ChainName = z.enum(['bitcoin', 'solana', 'ethereum']);
 
 export const Topology = z
   .strictObject({
@@ -60,6 +60,7 @@ export const Topology = z
         slotTimeMs: milliseconds(10),
         sponsorLamports: Decimal,
       }),
+      ethereum: z.strictObject({ network: Caip2, rpcPort: Port, mining: Mining }),
     }),
     parties: z
       .strictObject({
@@ -123,6 +124,7 @@ export interface Externals {
   readonly bitcoinRpcUrl?: string;
   readonly solanaRpcUrl?: string;
   readonly solanaWsUrl?: string;
+  readonly ethereumRpcUrl?: string;
 }
 
 export interface LocalTopology {
@@ -202,6 +204,7 @@ export function loadTopology(
     bitcoinRpcUrl: address(env, 'BITCOIN_RPC_URL', http),
     solanaRpcUrl: address(env, 'SOLANA_RPC_URL', http),
     solanaWsUrl: address(env, 'SOLANA_WS_URL', ['ws:', 'wss:']),
+    ethereumRpcUrl: address(env, 'ETHEREUM_RPC_URL', http),
   };
   return {
     topology: namespace

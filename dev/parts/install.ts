@@ -2,6 +2,7 @@
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { Progress } from '../progress.ts';
 import { ensureBitcoin } from './bitcoin.ts';
+import { ensureEthereum } from './ethereum.ts';
 import type { Part } from './part.ts';
 import { ensurePostgres } from './postgres.ts';
 import { ensureSolana } from './solana.ts';
@@ -13,6 +14,7 @@ const installers: Readonly<Record<string, (progress: Progress) => Promise<Part>>
   postgres: ensurePostgres,
   bitcoin: ensureBitcoin,
   solana: ensureSolana,
+  ethereum: ensureEthereum,
 };
 /** An address of the user's own makes the part needless. */
 const replacedBy: Readonly<Record<string, string>> = {
@@ -20,6 +22,7 @@ const replacedBy: Readonly<Record<string, string>> = {
   postgres: 'DATABASE_URL',
   bitcoin: 'BITCOIN_RPC_URL',
   solana: 'SOLANA_RPC_URL',
+  ethereum: 'ETHEREUM_RPC_URL',
 };
 
 /**

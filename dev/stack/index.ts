@@ -10,6 +10,7 @@ import { type Progress, silent } from '../progress.ts';
 import { type LocalTopology, loadTopology, type Mining } from '../topology.ts';
 import { type BitcoinClient, bitcoinClient, startBitcoin } from './bitcoin.ts';
 import type { StackContext } from './context.ts';
+import { type EthereumClient, ethereumClient, startEthereum } from './ethereum.ts';
 import { type NodeOptions, type NodeProcess, spawnNode } from './node.ts';
 import { type PostgresClient, postgresClient, startPostgres } from './postgres.ts';
 import { readStack, removeRecord, type StackRecord, self, writeRecord } from './record.ts';
@@ -17,8 +18,14 @@ import { recover } from './recover.ts';
 import { type SolanaClient, solanaClient, startSolana } from './solana.ts';
 import { type StartedPart, startTemporal } from './temporal.ts';
 
-export type PartName = 'temporal' | 'postgres' | 'bitcoin' | 'solana';
-export const partNames: readonly PartName[] = ['temporal', 'postgres', 'bitcoin', 'solana'];
+export type PartName = 'temporal' | 'postgres' | 'bitcoin' | 'solana' | 'ethereum';
+export const partNames: readonly PartName[] = [
+  'temporal',
+  'postgres',
+  'bitcoin',
+  'solana',
+  'ethereum',
+];
 
 export type TemporalAccess = NonNullable<StackRecord['temporal']>;
 
@@ -30,6 +37,7 @@ export interface StackAccess {
   readonly postgres: PostgresClient;
   readonly bitcoin: BitcoinClient;
   readonly solana: SolanaClient;
+  readonly ethereum: EthereumClient;
 }
 
 export interface Stack extends StackAccess {
@@ -48,7 +56,7 @@ export interface Stack extends StackAccess {
 }
 
 export interface StartOptions extends Partial<LocalTopology> {
-  /** Default: all four. */
+  /** Default: all. */
   readonly parts?: readonly PartName[];
   /** Replaces the topology's; tests use `{ mode: 'off', … }` and call `mine`. */
   readonly mining?: Mining;
@@ -84,6 +92,9 @@ function access(dataDir: string, read: () => StackRecord): StackAccess {
     },
     get solana() {
       return lazily('solana', ({ solana }) => solana && solanaClient(solana));
+    },
+    get ethereum() {
+      return lazily('ethereum', ({ ethereum }) => ethereum && ethereumClient(ethereum, dataDir));
     },
   };
 }
@@ -182,6 +193,7 @@ export async function startStack(options: StartOptions = {}): Promise<Stack> {
     postgres: () => startPostgres(context),
     bitcoin: () => startBitcoin(context, options.mining ?? topology.chains.bitcoin.mining),
     solana: () => startSolana(context),
+    ethereum: () => startEthereum(context, options.mining ?? topology.chains.ethereum.mining),
   };
 
   // An owner that ends without `stop` (an uncaught error) still asks its children to end.
@@ -277,6 +289,7 @@ export async function startStack(options: StartOptions = {}): Promise<Stack> {
 }
 
 export type { BitcoinClient } from './bitcoin.ts';
+export type { EthereumClient } from './ethereum.ts';
 export type { NodeOptions, NodeProcess } from './node.ts';
 export type { PostgresClient } from './postgres.ts';
 export { readStack, type StackRecord } from './record.ts';

@@ -41,6 +41,9 @@ export const StackRecord = z.object({
       sponsorFile: z.string(),
     })
     .exactOptional(),
+  ethereum: z
+    .object({ external: z.boolean(), network: z.string(), rpcUrl: z.string() })
+    .exactOptional(),
   processes: z.array(
     Identity.extend({ name: z.string(), stopSignal: z.enum(['SIGTERM', 'SIGINT']) }),
   ),

@@ -35,7 +35,8 @@ describe('chains by CAIP-2 id', () => {
   });
 
   it.each([
-    'eip155:1',
+    'eip155:10', // a rollup: its data fee is outside any cap
+    'eip155:01',
     'solana:EtWTRABZaYq6iMfeYKouRu166VU2xqa2',
     'solana',
     '',

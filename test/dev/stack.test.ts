@@ -97,8 +97,9 @@ describe('two stacks side by side', () => {
       new URL(stack.bitcoin.rpcUrl).host,
       new URL(stack.solana.rpcUrl).host,
       new URL(stack.solana.wsUrl).host,
+      new URL(stack.ethereum.rpcUrl).host,
     ]);
-    expect(new Set(addresses).size).toBe(14);
+    expect(new Set(addresses).size).toBe(16);
     for (const address of addresses) expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
     await a.bitcoin.mine(3);
     const heights = await Promise.all(
@@ -267,6 +268,7 @@ describe('two stacks side by side', () => {
       bitcoinRpcUrl: a.bitcoin.rpcUrl,
       solanaRpcUrl: a.solana.rpcUrl,
       solanaWsUrl: a.solana.wsUrl,
+      ethereumRpcUrl: a.ethereum.rpcUrl,
     };
     const guest = await start(newFolder(), { external });
     expect(guest.record.processes).toEqual([]);

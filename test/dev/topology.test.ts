@@ -40,6 +40,7 @@ describe('temporal-dev.yaml', () => {
     ['[alpha, beta, gamma]', '[alpha, beta, beta]', 'parties.names'],
     ['[alpha, beta, gamma]', '[alpha, beta, "Γ"]', 'parties.names.2'],
     ['network: solana:surfnet-local', 'network: surfnet', 'chains.solana.network'],
+    ['network: eip155:31337', 'network: anvil', 'chains.ethereum.network'],
     ['mode: demand', 'mode: sometimes', 'chains.bitcoin.mining.mode'],
     ['perDay: "200000000"', 'perDay: "1"', 'policy.limits.0.perTransfer'],
     ['perDay: "200000000"', 'perDay: 200000000', 'policy.limits.0.perDay'],
@@ -65,6 +66,7 @@ describe('the environment', () => {
       DATABASE_URL: 'postgres://u:p@db.example/x',
       BITCOIN_RPC_URL: 'http://u:p@127.0.0.1:18443',
       SOLANA_RPC_URL: 'http://127.0.0.1:8899',
+      ETHEREUM_RPC_URL: 'http://127.0.0.1:8545',
       KEYSAGA_DATA: '/tmp/elsewhere',
     });
     expect(external).toEqual({
@@ -72,6 +74,7 @@ describe('the environment', () => {
       databaseUrl: 'postgres://u:p@db.example/x',
       bitcoinRpcUrl: 'http://u:p@127.0.0.1:18443',
       solanaRpcUrl: 'http://127.0.0.1:8899',
+      ethereumRpcUrl: 'http://127.0.0.1:8545',
     });
     expect(topology.temporal.namespace).toBe('mine');
     expect(dataDir).toBe('/tmp/elsewhere');
