@@ -53,7 +53,12 @@ class Reader {
 
 const display = (hash: Uint8Array): string => Buffer.from(hash).reverse().toString('hex');
 
-function readTransaction(reader: Reader): { tx: BlockTransaction; id: Uint8Array } {
+/** `bytes`: the transaction without witnesses, whose hash is its id. */
+function readTransaction(reader: Reader): {
+  tx: BlockTransaction;
+  id: Uint8Array;
+  bytes: Uint8Array;
+} {
   const start = reader.at;
   reader.skip(4);
   const afterVersion = reader.at;
@@ -82,18 +87,21 @@ function readTransaction(reader: Reader): { tx: BlockTransaction; id: Uint8Array
     }
   }
   const lockTime = reader.take(4);
-  const id = doubleSha256(
-    segwit
-      ? Buffer.concat([
-          reader.bytes.subarray(start, afterVersion),
-          reader.bytes.subarray(body, bodyEnd),
-          lockTime,
-        ])
-      : reader.bytes.subarray(start, reader.at),
-  );
+  const bytes = segwit
+    ? Buffer.concat([
+        reader.bytes.subarray(start, afterVersion),
+        reader.bytes.subarray(body, bodyEnd),
+        lockTime,
+      ])
+    : reader.bytes.subarray(start, reader.at);
+  const id = doubleSha256(bytes);
   const [first] = spends;
   const coinbase = spends.length === 1 && first?.vout === 0xffffffff && /^0{64}$/.test(first.txid);
-  return { tx: { txid: display(id), coinbase, spends: coinbase ? [] : spends, outputs }, id };
+  return {
+    tx: { txid: display(id), coinbase, spends: coinbase ? [] : spends, outputs },
+    id,
+    bytes,
+  };
 }
 
 function merkleRoot(ids: readonly Uint8Array[]): string {
@@ -125,4 +133,28 @@ export function parseBlock(hash: string, bytes: Uint8Array): BitcoinBlock {
   if (reader.at !== bytes.length) throw broken('bytes are left over');
   if (merkleRoot(ids) !== display(header.subarray(36, 68))) throw broken('another merkle root');
   return { hash, previous: display(header.subarray(4, 36)), transactions };
+}
+
+/** The transaction of a block without its witnesses; undefined when it is not in there. Errors as of `parseBlock`. */
+export function transactionIn(
+  hash: string,
+  block: Uint8Array,
+  txid: string,
+): Uint8Array | undefined {
+  const reader = new Reader(block);
+  if (displayHash(reader.take(80)) !== hash) throw broken('it has another hash');
+  const count = reader.compactSize();
+  for (let i = 0; i < count; i++) {
+    const { tx, bytes } = readTransaction(reader);
+    if (tx.txid === txid) return Uint8Array.from(bytes);
+  }
+  return undefined;
+}
+
+/** A transaction by itself, without its witnesses. @throws KeysagaError `ChainUnavailable` when it has another id. */
+export function withoutWitness(raw: Uint8Array, txid: string): Uint8Array {
+  const reader = new Reader(raw);
+  const { tx, bytes } = readTransaction(reader);
+  if (reader.at !== raw.length || tx.txid !== txid) throw broken('a transaction has another id');
+  return Uint8Array.from(bytes);
 }

@@ -1,10 +1,10 @@
-/** The `Blockchain` port for Bitcoin Taproot wallets: see README.md for where to start. */
+/** The `Blockchain` port for Bitcoin wallets, Taproot and P2WPKH: see README.md for where to start. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { BitcoinOutputs, WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import type { Blockchain, BuildResult, LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
-import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { Anchor, TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type {
   BroadcastOutcome,
@@ -14,14 +14,14 @@ import type {
 } from '../../schema/contracts/transaction.ts';
 import { outcomeOf, outcomeOfFailure } from './broadcast.ts';
 import { type BitcoinCodec, createBitcoinCodec, readPsbt } from './codec.ts';
-import { type FeeOptions, feeRates } from './fees.ts';
+import { type FeeOptions, feeFor, feeRates } from './fees.ts';
 import { type BitcoinFollower, createFollower, type Logger } from './follower.ts';
 import { lookUp } from './lookup.ts';
 import { bitcoinNetwork } from './networks.ts';
 import { type BitcoinNode, createNode } from './node.ts';
-import { encodePsbt, outpoint } from './psbt.ts';
+import { encodePsbt, outpoint, type PsbtInput } from './psbt.ts';
 import { createRpc } from './rpc.ts';
-import { addressScript, dustLimit, walletScript } from './script.ts';
+import { addressScript, dustLimit, isWitnessKeyHash, virtualSize, walletScript } from './script.ts';
 import { insufficient, type Payment, type Plan, planPayment, selectCoins } from './selection.ts';
 import { planVoid, threatening } from './void.ts';
 
@@ -161,11 +161,35 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     return walletScript(hexToBytes(key.publicKey));
   }
 
-  const result = (plan: Plan, leases: readonly LeaseRequest[]): BuildResult => ({
+  /** P2WPKH inputs with the transactions that made them, from which parties take amounts and scripts. */
+  async function withPrevious(inputs: readonly PsbtInput[]): Promise<readonly PsbtInput[]> {
+    const fetched = new Map<string, Uint8Array>();
+    const complete: PsbtInput[] = [];
+    for (const input of inputs) {
+      if (!isWitnessKeyHash(input.script)) {
+        complete.push(input);
+        continue;
+      }
+      const output = await outputs.at(input);
+      if (output === undefined) throw gone(`${leasePrefix}${outpoint(input)}`);
+      const known = fetched.get(input.txid);
+      const previous = known ?? (await node.rawTransaction(input.txid, output.blockHash));
+      fetched.set(input.txid, previous);
+      complete.push({ ...input, previous });
+    }
+    return complete;
+  }
+  const gone = (resource: string): KeysagaError =>
+    new KeysagaError('StateConflict', 'a leased output is spent or gone', {
+      field: 'leases',
+      resource,
+    });
+
+  const result = async (plan: Plan, leases: readonly LeaseRequest[]): Promise<BuildResult> => ({
     unsigned: {
       network: network.id,
       format: 'bitcoin-psbt',
-      bytes: bytesToHex(encodePsbt(plan.inputs, plan.outputs)),
+      bytes: bytesToHex(encodePsbt(await withPrevious(plan.inputs), plan.outputs)),
     },
     fee: plan.fee,
     leases,
@@ -175,13 +199,16 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   async function heldOutputs(
     held: readonly LeaseRequest[],
     own: Uint8Array,
+    anchor: Anchor | undefined,
   ): Promise<WatchedOutput[]> {
+    const named = anchor?.kind === 'bitcoin-outpoint' ? `${anchor.txid}:${anchor.vout}` : '';
     return Promise.all(
       held.map(async (lease) => {
         const output = await outputs.at(outpointOf(lease));
         if (output?.script !== bytesToHex(own) || output.spentBy !== null) {
+          // For an anchored transfer that is the end: nothing else may pay it.
           throw new KeysagaError('StateConflict', 'a leased output is spent or gone', {
-            field: 'leases',
+            field: lease.resource === `${leasePrefix}${named}` ? 'anchor' : 'leases',
             resource: lease.resource,
             ...(output?.spentBy ? { spentBy: output.spentBy } : {}),
           });
@@ -249,7 +276,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
         leases.push(lease);
         return true;
       };
-      const held = await heldOutputs(leaser.held, own);
+      const held = await heldOutputs(leaser.held, own, intent.anchor);
       const anchor = anchorOf(intent, [...held, ...spendables]);
       if (held.length > 0) {
         if (anchor !== undefined && !held.some((output) => outpoint(output) === outpoint(anchor))) {
@@ -275,7 +302,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       return result(plan, leases);
     },
 
-    async buildVoid(key, released, feeCap) {
+    async buildVoid(key, released, feeCap, anchor) {
       const own = ownScript(key);
       if (released.length === 0) {
         throw new KeysagaError('InvalidInput', 'nothing was released, so nothing is to be voided', {
@@ -292,12 +319,37 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
         })),
       );
       const alive = threatening(known, (height) => tip.height - height + 1 >= finality);
-      const plan = planVoid(alive, own, await feeRates(node, options.fees ?? {}), feeCap);
+      const rates = await feeRates(node, options.fees ?? {});
+      const plan = planVoid(alive, own, rates, feeCap, anchor);
       const leases = plan.inputs.map(({ txid, vout, amount }) => ({
         resource: `${leasePrefix}${txid}:${vout}`,
         detail: { txid, vout: String(vout), amount: amount.toString() },
       }));
       return result(plan, leases);
+    },
+
+    async anchors(key, { amount, feeCap }) {
+      const own = ownScript(key);
+      const rates = await feeRates(node, options.fees ?? {});
+      // Worth naming is what could pay for a void of its own.
+      const least = dustLimit(own) + feeFor(rates.wanted, virtualSize(1, [own], own));
+      const able = (await spendableOf(own)).filter((output) => output.amount >= least);
+      if (able.length === 0)
+        throw new KeysagaError('InsufficientFunds', 'no output is worth naming as an anchor', {
+          field: 'anchor',
+          least: least.toString(),
+        });
+      // The smallest that pays alone, so that the large ones stay free while people decide; else the largest.
+      const alone = able.filter((output) => output.amount >= amount + feeCap).reverse();
+      const more = able.filter((output) => output.amount < amount + feeCap);
+      return [...alone, ...more].map((output) => ({
+        anchor: {
+          kind: 'bitcoin-outpoint' as const,
+          txid: output.txid,
+          vout: String(output.vout),
+        },
+        lease: leaseOf(output),
+      }));
     },
 
     async broadcast(signed: SignedTransaction): Promise<BroadcastOutcome> {

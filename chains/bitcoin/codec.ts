@@ -1,6 +1,7 @@
 /**
- * Pure codec of Bitcoin Taproot key-path transfers (BIP-174, BIP-340, BIP-341, BIP-371). Parties judge bytes with it
- * alone, clients derive addresses. `psbt.ts` states the encoding that is taken.
+ * Pure codec of Bitcoin transfers (BIP-174): Taproot key path for BIP-340 keys (BIP-341, BIP-371), P2WPKH for ECDSA keys
+ * (BIP-141, BIP-143), told apart by the public key's length. Parties judge bytes with it alone, clients derive addresses.
+ * `psbt.ts` states the encoding that is taken.
  *
  * How outputs are named:
  * - the wallet's own script, at or above dust → `change`. A transfer to the wallet's own address therefore shows only
@@ -8,8 +9,8 @@
  * - an address's script, at or above dust → `pay`.
  * - everything else (OP_RETURN, bare keys and multisig, pay-to-anchor, unknown programs, dust) → `other`.
  */
-import { schnorr } from '@noble/curves/secp256k1.js';
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
+import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js';
 import type { Transaction } from '@scure/btc-signer';
 import type {
   DecodedTransaction,
@@ -20,6 +21,8 @@ import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 import { type BitcoinNetwork, bitcoinNetwork } from './networks.ts';
 import {
+  ALL,
+  DEFAULT,
   decodePsbt,
   malformed,
   outpoint,
@@ -27,9 +30,15 @@ import {
   type PsbtOutput,
   signerTransaction,
 } from './psbt.ts';
-import { addressOf, addressScript, dustLimit, scriptAddress, walletScript } from './script.ts';
-
-const SIGHASH_DEFAULT = 0;
+import {
+  addressOf,
+  addressScript,
+  dustLimit,
+  isWitnessKeyHash,
+  scriptAddress,
+  scriptCode,
+  walletScript,
+} from './script.ts';
 
 /** Entry of `conflictKeys` for an outpoint. */
 export const conflictKey = (input: { txid: string; vout: number }): string =>
@@ -80,8 +89,45 @@ function effectOf(
 const digests = (tx: Transaction, psbt: Psbt): Uint8Array[] => {
   const scripts = psbt.inputs.map(({ script }) => script);
   const amounts = psbt.inputs.map(({ amount }) => amount);
-  return psbt.inputs.map((_, i) => tx.preimageWitnessV1(i, scripts, SIGHASH_DEFAULT, amounts));
+  return psbt.inputs.map(({ script, amount }, i) =>
+    isWitnessKeyHash(script)
+      ? tx.preimageWitnessV0(i, scriptCode(script), ALL, amount)
+      : tx.preimageWitnessV1(i, scripts, DEFAULT, amounts),
+  );
 };
+
+/** Puts a checked signature into an input. */
+function place(
+  tx: Transaction,
+  i: number,
+  message: Uint8Array,
+  signature: Uint8Array | undefined,
+  publicKey: Uint8Array,
+): void {
+  const refuse = (why: string) =>
+    new KeysagaError('SignatureInvalid', `the signature of input ${i} ${why}`, {
+      field: `signatures.${i}`,
+    });
+  if (publicKey.length === 32) {
+    // 65 bytes would carry a signature hash type of its own.
+    if (signature?.length !== 64 || !schnorr.verify(signature, message, publicKey))
+      throw refuse('does not verify against the output key');
+    tx.updateInput(i, { tapKeySig: signature }, true);
+    return;
+  }
+  // r ‖ s, or with a recovery id behind, for which Bitcoin has no use.
+  if (signature?.length !== 64 && signature?.length !== 65) throw refuse('is not r ‖ s');
+  const compact = signature.subarray(0, 64);
+  const options = { prehash: false, lowS: true };
+  let der: Uint8Array;
+  try {
+    if (!secp256k1.verify(compact, message, publicKey, options)) throw refuse('does not verify');
+    der = secp256k1.Signature.fromBytes(compact, 'compact').toBytes('der');
+  } catch {
+    throw refuse('does not verify against the key, or s is high (BIP-146)');
+  }
+  tx.updateInput(i, { partialSig: [[publicKey, concatBytes(der, Uint8Array.of(ALL))]] }, true);
+}
 
 export type BitcoinCodec = TransactionCodec & {
   readonly family: 'bitcoin';
@@ -97,6 +143,7 @@ export function createBitcoinCodec(networkId: string): BitcoinCodec {
     family: 'bitcoin',
     curve: 'secp256k1',
     scheme: 'bip340',
+    schemes: ['bip340', 'ecdsa'],
 
     address: (publicKey) => addressOf(network, publicKey),
 
@@ -135,16 +182,7 @@ export function createBitcoinCodec(networkId: string): BitcoinCodec {
         });
       }
       digests(tx, psbt).forEach((message, i) => {
-        const signature = signatures[i];
-        // 65 bytes would carry a signature hash type of its own.
-        if (signature?.length !== 64 || !schnorr.verify(signature, message, publicKey)) {
-          throw new KeysagaError(
-            'SignatureInvalid',
-            `the signature of input ${i} does not verify against the output key`,
-            { field: `signatures.${i}` },
-          );
-        }
-        tx.updateInput(i, { tapKeySig: signature }, true);
+        place(tx, i, message, signatures[i], publicKey);
       });
       tx.finalize();
       if (tx.id !== psbt.txid) {

@@ -12,7 +12,7 @@ import * as z from 'zod';
 import type { BitcoinBlock } from '../../core/ports/bitcoin-outputs.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { Hex, Hex32 } from '../../schema/contracts/primitives.ts';
-import { parseBlock } from './block.ts';
+import { parseBlock, transactionIn, withoutWitness } from './block.ts';
 import type { BitcoinNetwork } from './networks.ts';
 import type { CallOptions, RpcAnswer, RpcClient } from './rpc.ts';
 
@@ -31,6 +31,11 @@ export interface BitcoinNode {
   /** Sats per 1000 virtual bytes below which the node relays nothing, and by which a replacement must add. */
   relay(options?: CallOptions): Promise<{ floor: bigint; increment: bigint }>;
   transaction(txid: string, options?: CallOptions): Promise<SeenTransaction | undefined>;
+  /**
+   * A mined transaction without its witnesses, its id checked: from the node's index, or from its block.
+   * @throws KeysagaError `ChainUnavailable` when the node has neither (a pruned block).
+   */
+  rawTransaction(txid: string, block: string, options?: CallOptions): Promise<Uint8Array>;
   /** Mempool transaction that spends an outpoint; undefined for none, and where the node cannot tell. */
   spender(txid: string, vout: number, options?: CallOptions): Promise<string | undefined>;
   /** One try, the node's answer as it is. @throws KeysagaError `ChainUnavailable` when none came. */
@@ -191,6 +196,21 @@ export function createNode(rpc: RpcClient, network: BitcoinNetwork): BitcoinNode
         confirmations: seen.confirmations ?? 0,
         ...(seen.blockhash === undefined ? {} : { block: seen.blockhash }),
       };
+    },
+
+    async rawTransaction(txid, block, options) {
+      const indexed = await ask('getrawtransaction', [txid, 0], options);
+      if (indexed.ok)
+        return withoutWitness(hexToBytes(parsed('getrawtransaction', Hex, indexed.result)), txid);
+      const answer = await ask('getblock', [block, 0], options);
+      if (!answer.ok) throw refused('getblock', answer);
+      const bytes = hexToBytes(parsed('getblock', Hex, answer.result));
+      const found = transactionIn(block, bytes, txid);
+      if (found !== undefined) return found;
+      throw new KeysagaError('ChainUnavailable', 'the Bitcoin node has lost a transaction', {
+        method: 'getblock',
+        txid,
+      });
     },
 
     async spender(txid, vout, options) {

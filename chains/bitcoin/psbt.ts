@@ -3,11 +3,14 @@
  * one reader sees and another ignores, are how a signer is deceived; so exactly this is taken and all else refused:
  *
  * global map:  UNSIGNED_TX (0x00): version 2, lock time 0, each sequence 0xfffffffd, empty scriptSigs
- * input map:   WITNESS_UTXO (0x01) with the wallet's own script, and at most SIGHASH_TYPE (0x03) = 0 (DEFAULT)
+ * input map:   of a Taproot wallet: WITNESS_UTXO (0x01) with the wallet's own script, and at most SIGHASH_TYPE (0x03) = 0
+ *              (DEFAULT); of a P2WPKH wallet: NON_WITNESS_UTXO (0x00), and at most SIGHASH_TYPE (0x03) = 1 (ALL)
  * output map:  empty
  *
- * Amounts may come from WITNESS_UTXO alone, since a BIP-341 signature commits to the amounts and scripts of all inputs:
- * one lie and the signature is void. Hence NON_WITNESS_UTXO is not needed, and is refused with the rest.
+ * A Taproot wallet's amounts may come from WITNESS_UTXO alone, since a BIP-341 signature commits to the amounts and scripts
+ * of all inputs: one lie and the signature is void. A BIP-143 signature commits only to its own input's amount, so lies
+ * about the others would hide a fee. Hence every P2WPKH input carries its previous transaction (without witnesses), which
+ * must hash to the outpoint's id, and amount and script are read from it; a second source of them is refused.
  */
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
@@ -15,6 +18,7 @@ import { Transaction } from '@scure/btc-signer';
 import { RawPSBTV0 } from '@scure/btc-signer/psbt.js';
 import { RawOldTx } from '@scure/btc-signer/script.js';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { isWitnessKeyHash } from './script.ts';
 
 export type PsbtInput = {
   /** Display order. */
@@ -23,6 +27,8 @@ export type PsbtInput = {
   /** Sats. */
   readonly amount: bigint;
   readonly script: Uint8Array;
+  /** P2WPKH: the transaction that made the output, serialised without witnesses. */
+  readonly previous?: Uint8Array;
 };
 export type PsbtOutput = { readonly amount: bigint; readonly script: Uint8Array };
 export type Psbt = {
@@ -36,10 +42,15 @@ export type Psbt = {
 export const SEQUENCE = 0xfffffffd;
 export const VERSION = 2;
 export const LOCK_TIME = 0;
+/** Signature hash types: BIP-341's DEFAULT, and ALL of BIP-143. */
+export const DEFAULT = 0;
+export const ALL = 1;
 /** 21 million coins, in sats. */
 export const MAX_MONEY = 2_100_000_000_000_000n;
 /** Bounds the work that a stranger's bytes can cause; a standard transaction stays below 400,000 weight units. */
 const MAX_BYTES = 400_000;
+/** With a previous transaction for each input; the largest standard one has 100,000 bytes. */
+const MAX_BYTES_WITH_PREVIOUS = 2_000_000;
 
 /** `rule` names the reason, e.g. for a test or an audit entry. */
 export const malformed = (rule: string, message: string, cause?: unknown): KeysagaError =>
@@ -68,6 +79,15 @@ const unsignedTx = (inputs: readonly PsbtInput[], outputs: readonly PsbtOutput[]
   lockTime: LOCK_TIME,
 });
 
+/** @throws KeysagaError `StateConflict` when the caller has not fetched it. */
+function previousOf(previous: Uint8Array | undefined, txid: string): Uint8Array {
+  if (previous !== undefined) return previous;
+  throw new KeysagaError('StateConflict', 'a P2WPKH input lacks its previous transaction', {
+    field: 'inputs',
+    txid,
+  });
+}
+
 /** The transaction without signatures, as `@scure/btc-signer` works on it. */
 export function signerTransaction(
   inputs: readonly PsbtInput[],
@@ -80,8 +100,11 @@ export function signerTransaction(
     allowUnknownOutputs: true,
     disableScriptCheck: true,
   });
-  for (const { txid, vout, amount, script } of inputs) {
-    tx.addInput({ txid, index: vout, sequence: SEQUENCE, witnessUtxo: { amount, script } });
+  for (const { txid, vout, amount, script, previous } of inputs) {
+    const utxo = isWitnessKeyHash(script)
+      ? { nonWitnessUtxo: previousOf(previous, txid) }
+      : { witnessUtxo: { amount, script } };
+    tx.addInput({ txid, index: vout, sequence: SEQUENCE, ...utxo });
   }
   for (const output of outputs) tx.addOutput({ ...output });
   return tx;
@@ -94,6 +117,7 @@ export const encodePsbt = (
 ): Uint8Array => signerTransaction(inputs, outputs).toPSBT(0);
 
 const inputFields: Readonly<Record<string, string>> = {
+  witnessUtxo: 'witness-utxo',
   nonWitnessUtxo: 'non-witness-utxo',
   partialSig: 'signature-present',
   tapKeySig: 'signature-present',
@@ -142,10 +166,45 @@ const money = (amount: bigint, where: string): bigint => {
   return amount;
 };
 
+/** What the library reads of a NON_WITNESS_UTXO. */
+type RawPrevious = {
+  readonly version: number;
+  readonly segwitFlag?: boolean;
+  readonly inputs: readonly unknown[];
+  readonly outputs: readonly PsbtOutput[];
+  readonly lockTime: number;
+};
+
+/** The output that an input spends, from the transaction that made it. The id is the hash of exactly these bytes. */
+function readPrevious(
+  value: unknown,
+  txid: string,
+  vout: number,
+  i: number,
+): PsbtOutput & { readonly previous: Uint8Array } {
+  if (value === undefined)
+    throw malformed('no-previous', `input ${i} lacks its previous transaction`);
+  const transaction = value as RawPrevious;
+  // Witnesses are no part of the id, so they would be bytes that nothing vouches for.
+  if (transaction.segwitFlag)
+    throw malformed('previous-witness', `the previous transaction of input ${i} has witnesses`);
+  const previous = RawOldTx.encode(transaction as Parameters<typeof RawOldTx.encode>[0]);
+  if (displayHash(previous) !== txid)
+    throw malformed('previous-id', `input ${i} spends another transaction than it shows`);
+  const output = transaction.outputs[vout];
+  if (output === undefined)
+    throw malformed(
+      'previous-output',
+      `the previous transaction of input ${i} has no output ${vout}`,
+    );
+  return { ...output, previous };
+}
+
 /** @throws KeysagaError `TransactionMalformed`; `details.rule` says which rule of the form is broken. */
 export function decodePsbt(bytes: Uint8Array, script: Uint8Array): Psbt {
-  if (bytes.length > MAX_BYTES)
-    throw malformed('too-large', 'the PSBT is larger than 400,000 bytes');
+  const keyHash = isWitnessKeyHash(script);
+  const most = keyHash ? MAX_BYTES_WITH_PREVIOUS : MAX_BYTES;
+  if (bytes.length > most) throw malformed('too-large', `the PSBT is larger than ${most} bytes`);
   let raw: ReturnType<typeof RawPSBTV0.decode>;
   let again: Uint8Array;
   try {
@@ -158,7 +217,8 @@ export function decodePsbt(bytes: Uint8Array, script: Uint8Array): Psbt {
   if (tx === undefined) throw malformed('psbt', 'the PSBT has no unsigned transaction');
   onlyFields(raw.global, ['unsignedTx'], 'global map');
   raw.inputs.forEach((map, i) => {
-    onlyFields(map, ['witnessUtxo', 'sighashType'], `input ${i}`, inputFields);
+    const utxo = keyHash ? 'nonWitnessUtxo' : 'witnessUtxo';
+    onlyFields(map, [utxo, 'sighashType'], `input ${i}`, inputFields);
   });
   raw.outputs.forEach((map, i) => {
     onlyFields(map, [], `output ${i}`);
@@ -181,19 +241,23 @@ export function decodePsbt(bytes: Uint8Array, script: Uint8Array): Psbt {
     if (input.sequence !== SEQUENCE) {
       throw malformed('sequence', `input ${i} has another sequence than ${SEQUENCE}`);
     }
-    if (map?.sighashType !== undefined && map.sighashType !== 0) {
-      throw malformed('sighash-type', `input ${i} asks for another signature hash than DEFAULT`);
+    if (map?.sighashType !== undefined && map.sighashType !== (keyHash ? ALL : DEFAULT)) {
+      const only = keyHash ? 'ALL' : 'DEFAULT';
+      throw malformed('sighash-type', `input ${i} asks for another signature hash than ${only}`);
     }
-    const utxo = map?.witnessUtxo;
+    const txid = bytesToHex(input.txid);
+    const made = keyHash ? readPrevious(map?.nonWitnessUtxo, txid, input.index, i) : undefined;
+    const utxo = made ?? map?.witnessUtxo;
     if (utxo === undefined) throw malformed('no-witness-utxo', `input ${i} has no witness UTXO`);
     if (!equal(utxo.script, script)) {
       throw malformed('foreign-input', `input ${i} spends an output that is not the wallet's`);
     }
-    const entry = {
-      txid: bytesToHex(input.txid),
+    const entry: PsbtInput = {
+      txid,
       vout: input.index,
       amount: money(utxo.amount, `input ${i}`),
       script: utxo.script,
+      ...(made === undefined ? {} : { previous: made.previous }),
     };
     if (seen.has(outpoint(entry))) throw malformed('duplicate-input', `input ${i} is there twice`);
     seen.add(outpoint(entry));

@@ -58,7 +58,7 @@ export function planPayment(chosen: readonly WatchedOutput[], payment: Payment):
     fee,
   });
   const pay = { script: to, amount };
-  const withChange = virtualSize(chosen.length, [to, own]);
+  const withChange = virtualSize(chosen.length, [to, own], own);
   const changeFee = feeWithin(rates, withChange, feeCap);
   if (changeFee !== undefined) {
     const change = total - amount - changeFee;
@@ -66,7 +66,7 @@ export function planPayment(chosen: readonly WatchedOutput[], payment: Payment):
       return plan([pay, { script: own, amount: change }], changeFee);
     }
   }
-  const fee = paymentFee(rates, virtualSize(chosen.length, [to]), feeCap);
+  const fee = paymentFee(rates, virtualSize(chosen.length, [to], own), feeCap);
   const rest = total - amount;
   return rest >= fee && rest <= feeCap ? plan([pay], rest) : undefined;
 }
@@ -138,7 +138,7 @@ export function insufficient(outputs: readonly WatchedOutput[], payment: Payment
   const total = outputs.reduce((sum, output) => sum + output.amount, 0n);
   if (total >= amount + feeCap) {
     try {
-      paymentFee(rates, virtualSize(1, [to, own]), feeCap);
+      paymentFee(rates, virtualSize(1, [to, own], own), feeCap);
     } catch (error) {
       if (isKeysagaError(error, 'FeeAboveCap')) return error;
       throw error;

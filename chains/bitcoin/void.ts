@@ -1,6 +1,7 @@
 /** The void: a transaction that excludes every released one and pays only the wallet (architecture.md, "Void"). */
 import type { WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { Anchor } from '../../schema/contracts/intent.ts';
 import { type FeeRates, feeFor, type Replaced, voidFee } from './fees.ts';
 import { outpoint, type Psbt } from './psbt.ts';
 import { dustLimit, virtualSize } from './script.ts';
@@ -20,6 +21,7 @@ const replaced = ({ psbt }: Released): Replaced => ({
   virtualSize: virtualSize(
     psbt.inputs.length,
     psbt.outputs.map(({ script }) => script),
+    psbt.inputs[0]?.script,
   ),
 });
 
@@ -47,9 +49,15 @@ export function threatening(
   return alive;
 }
 
+const unspendable = (): KeysagaError =>
+  new KeysagaError('LeaseUnavailable', 'an input of a released transaction is not spendable now', {
+    field: 'released',
+  });
+
 /**
  * Spends at least one input of each. Greedy hitting set: the unspent output that most of the uncovered ones share, the
- * largest of those; more of their outputs are added while the value does not carry fee and output.
+ * largest of those; more of their outputs are added while the value does not carry fee and output. An anchor comes first
+ * of all, since parties sign no void without it.
  * @throws KeysagaError `LeaseUnavailable` when an input of one is not spendable now; `FeeAboveCap`;
  * `InsufficientFunds` when all inputs together carry no fee that replaces.
  */
@@ -58,6 +66,7 @@ export function planVoid(
   own: Uint8Array,
   rates: FeeRates,
   feeCap: bigint,
+  anchor?: Anchor,
 ): Plan {
   const usable = new Map<string, WatchedOutput>();
   for (const { spent } of alive) {
@@ -77,27 +86,28 @@ export function planVoid(
   );
   const chosen: WatchedOutput[] = [];
   const open = new Set(alive.keys());
+  if (anchor !== undefined) {
+    const named = ordered.find(
+      ({ txid, vout }) =>
+        anchor.kind === 'bitcoin-outpoint' && txid === anchor.txid && `${vout}` === anchor.vout,
+    );
+    if (named === undefined) throw unspendable();
+    chosen.push(named);
+    for (const i of covers(named)) open.delete(i);
+  }
   while (open.size > 0) {
     let best: { output: WatchedOutput; hits: number[] } | undefined;
     for (const output of ordered) {
       const hits = covers(output).filter((i) => open.has(i));
       if (hits.length > (best?.hits.length ?? 0)) best = { output, hits };
     }
-    if (best === undefined) {
-      throw new KeysagaError(
-        'LeaseUnavailable',
-        'an input of a released transaction is not spendable now',
-        {
-          field: 'released',
-        },
-      );
-    }
+    if (best === undefined) throw unspendable();
     chosen.push(best.output);
     for (const i of best.hits) open.delete(i);
   }
   const rest = ordered.filter((output) => !chosen.includes(output));
   for (;;) {
-    const size = virtualSize(chosen.length, [own]);
+    const size = virtualSize(chosen.length, [own], own);
     const fee = voidFee(rates, size, alive.map(replaced), feeCap);
     const amount = chosen.reduce((sum, output) => sum + output.amount, 0n) - fee;
     if (amount >= dustLimit(own)) {

@@ -218,6 +218,64 @@ describe('a transfer', () => {
     ).toBe('InvalidInput');
   });
 
+  it('offers as anchors what pays alone, the smallest first, then the largest, and nothing too small or young', async () => {
+    const from = await wallet(60_000n, 25_000n, 600n, 70_000n, 26_000n);
+    await rig.pay(from.address, 65_000n);
+    const offered = await chain.anchors(from.descriptor, { amount: 50_000n, feeCap: 5_000n });
+    expect(offered.map(({ lease }) => lease.detail.amount)).toEqual([
+      '60000',
+      '70000',
+      '26000',
+      '25000',
+    ]);
+    const [first] = offered;
+    expect(first?.lease.resource).toBe(
+      `bitcoin:${REGTEST}:${first?.lease.detail.txid}:${first?.lease.detail.vout}`,
+    );
+    const { txid, vout } = first?.lease.detail ?? {};
+    expect(first?.anchor).toEqual({ kind: 'bitcoin-outpoint', txid, vout });
+    // Leased ahead under the owner's name, it is what the payment is built on.
+    await database.work.transaction(({ leases }) =>
+      leases.tryTake(`${from.descriptor.walletId}/one`, from.descriptor.walletId, REGTEST, {
+        resource: first?.lease.resource ?? '',
+        detail: first?.lease.detail ?? {},
+      }),
+    );
+    const built = await build(from, { anchor: first?.anchor, amount: '50000' } as never);
+    expect(codec.decode(built.unsigned, from.key.publicKey).conflictKeys).toEqual([
+      `bitcoin:${txid}:${vout}`,
+    ]);
+    const poor = await wallet(600n);
+    expect(
+      await failure(chain.anchors(poor.descriptor, { amount: 50_000n, feeCap: 5_000n })),
+    ).toMatchObject({ code: 'InsufficientFunds', details: { field: 'anchor' } });
+    await rig.mine(1);
+  });
+
+  it('fails for good when another transaction took its anchor', async () => {
+    const from = await wallet(60_000n, 70_000n);
+    const [first] = await chain.anchors(from.descriptor, { amount: 20_000n, feeCap: 5_000n });
+    const anchor = first?.anchor as NonNullable<TransferIntent['anchor']>;
+    await build(from, { anchor });
+    await release(from);
+    // Whoever holds the key by other means spends the output.
+    const rival = await build(from, { anchor, amount: '30000' }, 'two');
+    expect(await chain.broadcast(from.sign(rival.unsigned))).toEqual({ status: 'accepted' });
+    await database.work.transaction(async ({ leases }) => {
+      await leases.setState(`${from.descriptor.walletId}/two`, 'released');
+      await leases.tryTake(`${from.descriptor.walletId}/one`, from.descriptor.walletId, REGTEST, {
+        resource: first?.lease.resource ?? '',
+        detail: {},
+      });
+    });
+    await rig.mine(1);
+    expect(await failure(build(from, { anchor }))).toMatchObject({
+      code: 'StateConflict',
+      retryable: false,
+      details: { field: 'anchor' },
+    });
+  });
+
   it('keeps to the fee cap and leaves room for a replacement', async () => {
     const from = await wallet(60_000n);
     const plenty = await build(from);
@@ -341,6 +399,46 @@ describe('a void', () => {
       (await failure(chain.buildVoid(from.descriptor, [second.unsigned], second.fee))).code,
     ).toBe('FeeAboveCap');
     await rig.mine(1);
+  });
+
+  it('of an anchored payment spends the anchor, though another of its inputs is larger', async () => {
+    const from = await wallet(40_000n, 90_000n);
+    const [, smaller] = await chain.anchors(from.descriptor, { amount: 120_000n, feeCap: 5_000n });
+    expect(smaller?.lease.detail.amount).toBe('40000');
+    const anchor = smaller?.anchor as NonNullable<TransferIntent['anchor']>;
+    const payment = await build(from, { anchor, amount: '110000' });
+    expect(payment.leases).toHaveLength(2);
+    const named = smaller?.lease.resource.replace(`${REGTEST}:`, '') ?? '';
+    const keysOf = (unsigned: UnsignedTransaction) =>
+      codec.decode(unsigned, from.key.publicKey).conflictKeys;
+    const bare = await chain.buildVoid(from.descriptor, [payment.unsigned], cap);
+    expect(keysOf(bare.unsigned)).not.toContain(named);
+    const undo = await chain.buildVoid(from.descriptor, [payment.unsigned], cap, anchor);
+    expect(keysOf(undo.unsigned)).toEqual([named]);
+    const signed = from.sign(payment.unsigned);
+    expect(await chain.broadcast(signed)).toEqual({ status: 'accepted' });
+    const signedVoid = from.sign(undo.unsigned);
+    expect(await chain.broadcast(signedVoid)).toEqual({ status: 'accepted' });
+    // A bumped void stays on it as well.
+    const dearer = await chain.buildVoid(
+      from.descriptor,
+      [payment.unsigned, undo.unsigned],
+      cap,
+      anchor,
+    );
+    expect(keysOf(dearer.unsigned)).toContain(named);
+    await rig.mine(2);
+    expect(await chain.lookup(signed.id, payment.unsigned, from.key.publicKey)).toEqual({
+      status: 'conflicted',
+      by: signedVoid.id,
+      final: true,
+    });
+    const nowhere = { ...anchor, txid: randomTxid() } as typeof anchor;
+    const other = await wallet(40_000n);
+    const theirs = await build(other);
+    expect(
+      (await failure(chain.buildVoid(other.descriptor, [theirs.unsigned], cap, nowhere))).code,
+    ).toBe('LeaseUnavailable');
   });
 
   it('covers released transactions that share no single input', async () => {
