@@ -5,12 +5,12 @@ import type { BuildResult } from '../../core/ports/blockchain.ts';
 import type { Transaction } from '../../core/ports/ledger.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import { decideTransfer, type Purpose, type Transfer } from '../../core/transfer/index.ts';
-import type { Built, ChainActivities } from '../../schema/contracts/activities.ts';
+import type { BuildAnswer, Built, ChainActivities } from '../../schema/contracts/activities.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { commit } from '../ledger/deps.ts';
-import { policyByHash } from '../ledger/policy.ts';
+import { knownPolicies, movePolicy, transferPolicyOf } from '../ledger/policy.ts';
 import { appendTransfer, loadTransfer } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
@@ -94,32 +94,41 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
     return answer(tx, now, purpose, key);
   };
 
-  const policyOf = async (transfer: Transfer, key: KeyDescriptor) =>
-    (await policyByHash(context, key.policyId, transfer.policyHash)).policy;
+  const build = async (input: unknown): Promise<BuildAnswer> => {
+    const { transfer, key } = await transferOf('build', input);
+    if (fixed(transfer, 'payment'))
+      return uow.transaction((tx) => answer(tx, transfer, 'payment', key));
+    decideTransfer.requireBuildable(transfer, 'payment');
+    const { policyHash: counted } = parse('build', input);
+    const force = await context.policies.inForce(key.policyId, key);
+    // The answer is what tells the saga of a change: no step of its own before every transfer.
+    if (
+      counted !== undefined &&
+      (force.hash !== counted || force.next?.currentDead === true) &&
+      (await movePolicy(context, transfer, force.hash))
+    )
+      return { policy: transferPolicyOf(force) };
+    // A payment's fee leaves room for its void: parties refuse one above 80 % of the void's cap.
+    const room = (voidFeeCap(force.signed.policy, transfer.intent.chain) * 4n) / 5n;
+    const approved = BigInt(transfer.intent.feeCap);
+    const feeCap = approved < room ? approved : room;
+    const leaser = await openLeaser(context, transfer, key.address);
+    try {
+      const intent = { ...transfer.intent, feeCap: String(feeCap) };
+      const result = await chains.get(intent.chain).build(intent, key, leaser);
+      return await commit(context, 'build', (tx) =>
+        record(tx, 'payment', key, transfer, result, feeCap),
+      );
+    } catch (error) {
+      // The first failure is the one to tell; what is not given back here is at the next try or the undo.
+      await leaser.giveBack().catch(() => {});
+      throw error;
+    }
+  };
 
   return {
-    build: async (input) => {
-      const { transfer, key } = await transferOf('build', input);
-      if (fixed(transfer, 'payment'))
-        return uow.transaction((tx) => answer(tx, transfer, 'payment', key));
-      decideTransfer.requireBuildable(transfer, 'payment');
-      // A payment's fee leaves room for its void: parties refuse one above 80 % of the void's cap.
-      const room = (voidFeeCap(await policyOf(transfer, key), transfer.intent.chain) * 4n) / 5n;
-      const approved = BigInt(transfer.intent.feeCap);
-      const feeCap = approved < room ? approved : room;
-      const leaser = await openLeaser(context, transfer);
-      try {
-        const intent = { ...transfer.intent, feeCap: String(feeCap) };
-        const result = await chains.get(intent.chain).build(intent, key, leaser);
-        return await commit(context, 'build', (tx) =>
-          record(tx, 'payment', key, transfer, result, feeCap),
-        );
-      } catch (error) {
-        // The first failure is the one to tell; what is not given back here is at the next try or the undo.
-        await leaser.giveBack().catch(() => {});
-        throw error;
-      }
-    },
+    // Without a version nothing is asked about it, so that something is always built.
+    build: build as ChainActivities['build'],
 
     buildVoid: async (input) => {
       const { transfer, key } = await transferOf('build', input);
@@ -129,10 +138,17 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       const payment = transfer.built.payment;
       if (payment === null)
         throw new KeysagaError('StateConflict', 'There is nothing to void.', { purpose: 'void' });
-      const feeCap = voidFeeCap(await policyOf(transfer, key), transfer.intent.chain);
+      // Parties judge a void by the newest version that they hold and that knows the network.
+      const { network } = key;
+      const known = (await knownPolicies(uow, key.policyId)).map(({ policy }) => policy);
+      const { signed } = await context.policies.inForce(key.policyId, key);
+      const capped = [signed.policy, ...known].find((policy) =>
+        policy.voidFeeCaps.some((cap) => cap.network === network),
+      );
+      const feeCap = voidFeeCap(capped ?? signed.policy, network);
       const chain = chains.get(transfer.intent.chain);
       // From the pivot on the payment's bytes are fixed, so they are all that a share can be out for.
-      const result = await chain.buildVoid(key, [payment.unsigned], feeCap);
+      const result = await chain.buildVoid(key, [payment.unsigned], feeCap, transfer.intent.anchor);
       const publicKey = hexToBytes(key.publicKey);
       const taken = new Set(chain.codec.decode(payment.unsigned, publicKey).conflictKeys);
       if (

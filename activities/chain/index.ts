@@ -6,6 +6,7 @@ import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { streams } from '../../schema/contracts/events.ts';
 import { failPointsOf } from '../ledger/deps.ts';
 import { createKeyReader } from '../ledger/state.ts';
+import { createAnchorActivities } from './anchor.ts';
 import { createAttach } from './attach.ts';
 import { createBuildActivities } from './build.ts';
 import { createDeliverActivities } from './deliver.ts';
@@ -19,6 +20,8 @@ export const CHAIN_FAIL_POINTS = failPointsOf([
   'build',
   'buildVoid',
   'releaseLease',
+  'leaseAnchor',
+  'releaseAnchor',
   'attach',
   'broadcast',
   'confirm',
@@ -28,6 +31,7 @@ export function createChainActivities(deps: ChainDeps): ChainActivities {
   const context = { ...deps, keyOf: createKeyReader(deps.uow) };
   return {
     ...createBuildActivities(context),
+    ...createAnchorActivities(context),
     ...createDeliverActivities(context),
     attach: createAttach(context),
     provision: async (input) => {

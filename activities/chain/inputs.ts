@@ -1,14 +1,17 @@
 /** Inputs of the chains' activities, checked at the edge. */
 import * as z from 'zod';
 import { parseWith } from '../../core/parse.ts';
+import { AnchorRequest } from '../../schema/contracts/intent.ts';
 import { KeyDescriptor } from '../../schema/contracts/key.ts';
 import { Envelope, SigningPurpose } from '../../schema/contracts/party.ts';
-import { AttemptId, PartyId, RequestId } from '../../schema/contracts/primitives.ts';
+import { AttemptId, Hex32, PartyId, RequestId } from '../../schema/contracts/primitives.ts';
 import { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 
 export const inputs = {
   // The intent has rules beyond its shape: `parseIntent` reads it.
-  build: z.strictObject({ intent: z.unknown() }),
+  build: z.strictObject({ intent: z.unknown(), policyHash: Hex32.exactOptional() }),
+  leaseAnchor: z.strictObject({ request: AnchorRequest }),
+  releaseAnchor: z.strictObject({ requestId: RequestId, reason: z.string().max(500) }),
   releaseLease: z.strictObject({ requestId: RequestId }),
   attach: z.strictObject({
     requestId: RequestId,

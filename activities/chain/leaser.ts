@@ -6,6 +6,7 @@
  */
 import type { LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
 import type { Transaction } from '../../core/ports/ledger.ts';
+import { anchorResource } from '../../core/rules/effects.ts';
 import { decideTransfer, type Transfer } from '../../core/transfer/index.ts';
 import { streams } from '../../schema/contracts/events.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
@@ -21,20 +22,28 @@ export type OpenLeaser = Leaser & {
 export const lockLeases = (tx: Transaction, requestId: RequestId): Promise<void> =>
   tx.lock(streams.transfer(requestId));
 
-const needed = (transfer: Transfer): ReadonlySet<string> =>
-  new Set([...(transfer.built.payment?.leases ?? []), ...(transfer.built.void?.leases ?? [])]);
+/** What its built transactions stand on, and its anchor, which is part of what people approve: held to the end. */
+function needed(transfer: Transfer, address: string): ReadonlySet<string> {
+  const { anchor, chain } = transfer.intent;
+  return new Set([
+    ...(transfer.built.payment?.leases ?? []),
+    ...(transfer.built.void?.leases ?? []),
+    ...(anchor === undefined ? [] : [anchorResource(anchor, chain, address)]),
+  ]);
+}
 
-/** Of this transfer's held leases, releases those of `candidates` (all when absent) that no built transaction needs. */
+/** Of this transfer's held leases, releases those of `candidates` (all when absent) that it does not need. */
 async function releaseUnneeded(
   { uow }: ChainContext,
   requestId: RequestId,
+  address: string,
   candidates?: ReadonlySet<string>,
 ): Promise<LeaseRequest[]> {
   return uow.transaction(async (tx) => {
     await lockLeases(tx, requestId);
     const held = (await tx.leases.lockByOwner(requestId)).filter((lease) => lease.state === 'held');
     const { transfer } = await loadTransfer(tx.events, requestId);
-    const keep = needed(transfer);
+    const keep = needed(transfer, address);
     const unneeded = held.filter(
       ({ resource }) =>
         !keep.has(resource) && (candidates === undefined || candidates.has(resource)),
@@ -50,12 +59,17 @@ async function releaseUnneeded(
   });
 }
 
-export async function openLeaser(context: ChainContext, transfer: Transfer): Promise<OpenLeaser> {
+/** `address`: the wallet's own. */
+export async function openLeaser(
+  context: ChainContext,
+  transfer: Transfer,
+  address: string,
+): Promise<OpenLeaser> {
   const requestId = transfer.requestId as RequestId;
   const { walletId, chain } = transfer.intent;
   const taken = new Set<string>();
   return {
-    held: await releaseUnneeded(context, requestId),
+    held: await releaseUnneeded(context, requestId, address),
     tryTake: async (resource, detail) => {
       const got = await context.uow.transaction(async (tx) => {
         await lockLeases(tx, requestId);
@@ -67,7 +81,7 @@ export async function openLeaser(context: ChainContext, transfer: Transfer): Pro
       return got;
     },
     giveBack: async () => {
-      if (taken.size > 0) await releaseUnneeded(context, requestId, taken);
+      if (taken.size > 0) await releaseUnneeded(context, requestId, address, taken);
     },
   };
 }

@@ -13,11 +13,11 @@ import { addressBytes } from './address.ts';
 import { broadcast } from './broadcast.ts';
 import { createSolanaCodec, type DurableNonce, encodeTransfer, feeOf } from './codec.ts';
 import { chooseUnitPrice, transferUnits } from './fees.ts';
-import { leaseNonce } from './lease.ts';
+import { leaseNonce, nonceAnchors } from './lease.ts';
 import { lookup } from './lookup.ts';
 import { solanaNetwork } from './networks.ts';
 import { type Logger, NoncePool } from './nonce-pool.ts';
-import { SolanaRpc } from './rpc.ts';
+import { type AccountReading, SolanaRpc } from './rpc.ts';
 import { readSponsor, type Sponsor } from './sponsor.ts';
 
 export type SolanaOptions = {
@@ -118,21 +118,26 @@ export function createSolana(options: SolanaOptions): SolanaChain {
   };
 
   /** What the wallet can spend: its lamports but for the rent-exempt minimum. */
+  const spendableOf = (account: AccountReading | undefined, reserve: bigint): bigint => {
+    const lamports = account?.lamports ?? 0n;
+    return lamports > reserve ? lamports - reserve : 0n;
+  };
   const spendable = async (address: Uint8Array): Promise<bigint> => {
     const [account, reserve] = await Promise.all([
       rpc.account(address, 'confirmed'),
       rpc.minimumBalance(0),
     ]);
-    const lamports = account?.lamports ?? 0n;
-    return lamports > reserve ? lamports - reserve : 0n;
+    return spendableOf(account, reserve);
   };
 
   const unitPrice = async (wallet: Uint8Array, feeCap: bigint) =>
     chooseUnitPrice(await rpc.priorityFees([wallet]), feeCap);
 
   /** What would make the chain refuse the payment, checked before anything is leased. */
-  const checkDestination = async (destination: Uint8Array, amount: bigint): Promise<void> => {
-    const account = await rpc.account(destination, 'confirmed');
+  const checkDestination = async (
+    account: AccountReading | undefined,
+    amount: bigint,
+  ): Promise<void> => {
     if (account?.executable) {
       throw new KeysagaError('InvalidInput', 'the destination is a program', {
         field: 'destination',
@@ -175,11 +180,18 @@ export function createSolana(options: SolanaOptions): SolanaChain {
     const lamports = BigInt(intent.amount);
     const feeCap = BigInt(intent.feeCap);
     chooseUnitPrice([], feeCap); // a cap below the least fee is refused before the node is asked anything
-    await checkDestination(addressBytes(intent.destination, 'destination'), lamports);
-
-    const microLamports = await unitPrice(wallet, feeCap);
+    const destination = addressBytes(intent.destination, 'destination');
+    // Independent of one another, so all are asked at once.
+    const [read, microLamports, reserve, proven] = await Promise.all([
+      rpc.accounts([destination, wallet], 'confirmed'),
+      unitPrice(wallet, feeCap),
+      rpc.minimumBalance(0),
+      pool.proven(intent.walletId),
+    ]);
+    const [paid, own] = read.accounts;
+    await checkDestination(paid, lamports);
     const fee = feeOf(transferUnits, microLamports);
-    const available = await spendable(wallet);
+    const available = spendableOf(own, reserve);
     if (available < lamports + fee) {
       throw new KeysagaError('InsufficientFunds', 'the wallet cannot pay amount and fee', {
         field: 'amount',
@@ -187,7 +199,7 @@ export function createSolana(options: SolanaOptions): SolanaChain {
         needed: (lamports + fee).toString(),
       });
     }
-    const nonce = await leaseNonce(network.id, pool, intent, leaser);
+    const nonce = await leaseNonce(network.id, { proven: async () => proven }, intent, leaser);
     const unsigned = encodeTransfer(network.id, {
       wallet,
       nonce,
@@ -255,7 +267,12 @@ export function createSolana(options: SolanaOptions): SolanaChain {
       return spendable(addressBytes(address, 'address'));
     },
     build,
+    // Every released transaction of an anchored intent is on its anchor's nonce, and so is their void.
     buildVoid,
+    async anchors(key) {
+      walletKey(key);
+      return nonceAnchors(network.id, pool, key.walletId);
+    },
     broadcast: (signed: SignedTransaction) => {
       if (signed.network !== network.id) {
         throw new KeysagaError('ChainMismatch', 'the transaction is for another network', {

@@ -1,5 +1,5 @@
 /** Lends a proven nonce to a transfer. */
-import type { LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
+import type { AnchorCandidate, LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { DurableNonce } from './codec.ts';
@@ -14,6 +14,37 @@ export const nonceResource = (network: string, account: string, value: string): 
 
 export type LeasedNonce = DurableNonce & { readonly lease: LeaseRequest };
 
+type ProvenNonce = DurableNonce & { readonly resource: string };
+
+/** The wallet's proven nonces, freshly read, with their resources. */
+async function provenNonces(
+  network: string,
+  pool: Pick<NoncePool, 'proven'>,
+  walletId: string,
+): Promise<ProvenNonce[]> {
+  return (await pool.proven(walletId)).flatMap(({ account, value, preimage }) =>
+    value === null || preimage === null
+      ? []
+      : [{ account, value, preimage, resource: nonceResource(network, account, value) }],
+  );
+}
+
+const leased = ({ resource, ...nonce }: ProvenNonce): LeasedNonce => ({
+  ...nonce,
+  lease: { resource, detail: { ...nonce } },
+});
+
+/** What a transfer of this wallet could be anchored to: its nonces at their finalized values. */
+export const nonceAnchors = async (
+  network: string,
+  pool: Pick<NoncePool, 'proven'>,
+  walletId: string,
+): Promise<AnchorCandidate[]> =>
+  (await provenNonces(network, pool, walletId)).map((nonce) => ({
+    anchor: { kind: 'solana-nonce', account: nonce.account, value: nonce.value },
+    lease: leased(nonce).lease,
+  }));
+
 /**
  * The nonce that the transfer holds already, or the first free one; the anchor's when the intent has one.
  * @throws KeysagaError `LeaseUnavailable`; `StateConflict` when the held or anchored nonce has moved on;
@@ -21,7 +52,7 @@ export type LeasedNonce = DurableNonce & { readonly lease: LeaseRequest };
  */
 export async function leaseNonce(
   network: string,
-  pool: NoncePool,
+  pool: Pick<NoncePool, 'proven'>,
   intent: TransferIntent,
   leaser: Leaser,
 ): Promise<LeasedNonce> {
@@ -31,23 +62,17 @@ export async function leaseNonce(
       field: 'anchor',
     });
   }
-  const candidates = (await pool.proven(intent.walletId)).flatMap(({ account, value, preimage }) =>
-    value === null || preimage === null
-      ? []
-      : [{ account, value, preimage, resource: nonceResource(network, account, value) }],
-  );
-  type Candidate = (typeof candidates)[number];
-  const leased = ({ resource, ...nonce }: Candidate): LeasedNonce => ({
-    ...nonce,
-    lease: { resource, detail: { ...nonce } },
-  });
+  const candidates = await provenNonces(network, pool, intent.walletId);
   const held = leaser.held.filter(({ resource }) => resource.startsWith(`solana:${network}:`));
   if (held.length > 0) {
     const found = candidates.find(({ resource }) =>
       held.some((lease) => lease.resource === resource),
     );
     if (found === undefined)
-      throw moved('the nonce that this transfer holds has moved on', 'lease');
+      throw moved(
+        'the nonce that this transfer holds has moved on',
+        anchor === undefined ? 'lease' : 'anchor',
+      );
     if (
       anchor !== undefined &&
       (found.account !== anchor.account || found.value !== anchor.value)

@@ -44,6 +44,8 @@ const unavailable = (method: string, reason: string, retryable = true) =>
     { retryable },
   );
 
+const MINIMUM_KEPT_MS = 600_000;
+
 /** One printable line. */
 const line = (text: string): string =>
   text
@@ -59,6 +61,7 @@ export class SolanaRpc {
   readonly #connection: Connection;
   readonly #url: string;
   readonly #retries: number;
+  readonly #minimums = new Map<number, { readonly at: number; readonly lamports: bigint }>();
   #checked: Promise<void> | undefined;
 
   /** @throws KeysagaError `InvalidInput` (`rpcUrl`). */
@@ -106,10 +109,18 @@ export class SolanaRpc {
     return this.#checkedRead('getSlot', () => this.#connection.getSlot(commitment));
   }
 
-  minimumBalance(bytes: number): Promise<bigint> {
-    return this.#checkedRead('getMinimumBalanceForRentExemption', async () =>
+  /** Lamports that an account of this size must hold to exist. The network hardly ever changes it: kept for ten minutes. */
+  async minimumBalance(bytes: number): Promise<bigint> {
+    const now = performance.now();
+    const known = this.#minimums.get(bytes);
+    if (known !== undefined && now - known.at < MINIMUM_KEPT_MS) return known.lamports;
+    const lamports = await this.#checkedRead('getMinimumBalanceForRentExemption', async () =>
       BigInt(await this.#connection.getMinimumBalanceForRentExemption(bytes)),
     );
+    // Sizes come from accounts that anyone may make.
+    if (this.#minimums.size >= 64) this.#minimums.clear();
+    this.#minimums.set(bytes, { at: now, lamports });
+    return lamports;
   }
 
   /** Accounts in the order asked for, undefined where there is none, and the slot of the read. */

@@ -3,7 +3,7 @@
  * derive addresses. `Blockchain` talks to nodes and belongs to the coordinator.
  */
 
-import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { Anchor, TransferIntent } from '../../schema/contracts/intent.ts';
 import type { Curve, KeyDescriptor, Scheme } from '../../schema/contracts/key.ts';
 import type {
   BroadcastOutcome,
@@ -53,6 +53,8 @@ export interface TransactionCodec {
   readonly family: 'bitcoin' | 'solana' | 'ethereum';
   readonly curve: Curve;
   readonly scheme: Scheme;
+  /** Every scheme whose keys it takes, `scheme` (a new key's default) among them; absent: that alone. */
+  readonly schemes?: readonly Scheme[];
   /** The address of a chain-visible public key. Throws `InvalidInput` (`publicKey`). */
   address(publicKey: Uint8Array): string;
   /** Throws `InvalidInput` (`destination`) for a malformed address or one of another network. */
@@ -92,6 +94,9 @@ export interface Leaser {
   readonly held: readonly LeaseRequest[];
 }
 
+/** Something that a transfer may be bound to, and the lease that holds it. */
+export type AnchorCandidate = { readonly anchor: Anchor; readonly lease: LeaseRequest };
+
 export interface Blockchain {
   readonly codec: TransactionCodec;
   /** Blocks after which a transaction is final here. */
@@ -100,12 +105,24 @@ export interface Blockchain {
   balance(address: string, asset: string): Promise<bigint>;
   /** Takes what it needs through `leaser`, estimates the fee within `intent.feeCap` (`FeeAboveCap`), builds. `LeaseUnavailable`, `InsufficientFunds`. */
   build(intent: TransferIntent, key: KeyDescriptor, leaser: Leaser): Promise<BuildResult>;
-  /** A transaction that conflicts with each of `released` and pays only the wallet; fee at most `feeCap`. */
+  /**
+   * A transaction that conflicts with each of `released` and pays only the wallet; fee at most `feeCap`. With an anchor it
+   * consumes that as well: parties sign nothing else for an anchored intent.
+   */
   buildVoid(
     key: KeyDescriptor,
     released: readonly UnsignedTransaction[],
     feeCap: bigint,
+    anchor?: Anchor,
   ): Promise<BuildResult>;
+  /**
+   * What a payment of this size could be anchored to, best first; leases are not looked at. Nothing that is not final
+   * enough to be spent. `InsufficientFunds` (`anchor`) when there is nothing of the kind, `ChainUnavailable`.
+   */
+  anchors(
+    key: KeyDescriptor,
+    payment: { readonly amount: bigint; readonly feeCap: bigint },
+  ): Promise<readonly AnchorCandidate[]>;
   broadcast(signed: SignedTransaction): Promise<BroadcastOutcome>;
   /** Looks an id up; `conflictKeys` lets it see that another transaction took the input or nonce. */
   lookup(

@@ -94,6 +94,16 @@ export function anchorKey(anchor: Anchor, address: string): string {
   }
 }
 
+/** The lease that holds an anchor: its conflict key with the network in it (see `LeaseRequest`). */
+export const anchorResource = (anchor: Anchor, network: string, address: string): string =>
+  leaseOfKey(anchorKey(anchor, address), network);
+
+/** `bitcoin:<txid>:<vout>` is leased as `bitcoin:<network>:<txid>:<vout>`, and so on. */
+export function leaseOfKey(conflictKey: string, network: string): string {
+  const [family, ...rest] = conflictKey.split(':');
+  return [family, network, ...rest].join(':');
+}
+
 /** An anchored intent's transactions all consume the anchor. Throws `TransactionMismatch` (`anchor`). */
 export function requireAnchor(
   intent: TransferIntent,

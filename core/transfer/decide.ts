@@ -105,6 +105,16 @@ export function recordDecision(state: Transfer, signed: SignedApproval): DomainE
   return [{ type: 'keysaga.transfer.decision-recorded.v1', data: { ...idOf(state), signed } }];
 }
 
+/**
+ * Its approvals are counted under another version from now on. Nothing once its payment is signed or its void begun,
+ * which outlive every version, or when it is over.
+ */
+export function policyChanged(state: Transfer, policyHash: string): DomainEvent[] {
+  const settled = state.signed.payment !== null || state.pivots.void.length > 0;
+  if (state.end !== null || settled || state.policyHash === policyHash) return [];
+  return [{ type: 'keysaga.transfer.policy-changed.v1', data: { ...idOf(state), policyHash } }];
+}
+
 /** May leases be taken and bytes be built for this purpose now? */
 export function requireBuildable(state: Transfer, purpose: Purpose): void {
   if (state.end !== null || state.phase === 'Compensating')

@@ -94,6 +94,8 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
       );
       return { ...state, decisions: [...others, signed] };
     }
+    case 'keysaga.transfer.policy-changed.v1':
+      return { ...state, policyHash: event.data.policyHash };
     case 'keysaga.transfer.transaction-built.v1': {
       const { purpose, unsigned, fee, leases } = event.data;
       return { ...state, built: { ...state.built, [purpose]: { unsigned, fee, leases } } };
@@ -151,7 +153,7 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
 
 export const transferFold: Fold<TransferState> = {
   name: 'transfer',
-  schemaVersion: 1,
+  schemaVersion: 2,
   initial: null,
   apply: (state, event) => {
     const base =
@@ -175,11 +177,11 @@ export function finalPayment(state: Transfer): string | undefined {
   return stored === null || stored.id === voided.by ? voided.by : undefined;
 }
 
-/** Something final has taken the input or nonce, and it is not the stored payment: no signature of this line can land any more. */
+/** Something final has taken the input or nonce, and it is not the payment: no signature of this line can land any more. */
 export function lineOver(state: Transfer): boolean {
   const { payment, void: voided } = state.finality;
-  if (payment?.outcome === 'included') return false;
-  return payment !== null || (voided !== null && voided.by !== state.signed.payment?.id);
+  // A void is final also when the payment was never signed here: shares were out, and nobody put them together.
+  return (payment !== null || voided !== null) && finalPayment(state) === undefined;
 }
 
 /** It is certain that nothing was paid. False for a conflict with a transaction that nobody here stored. */

@@ -12,6 +12,7 @@ import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { RequestId } from '../../schema/contracts/primitives.ts';
+import { anchorDemanded } from '../anchor.ts';
 import { effectiveDailyLimit, limitFor } from '../policy.ts';
 import type { Fold } from '../ports/ledger.ts';
 
@@ -189,14 +190,10 @@ function checkPolicyRules(intent: TransferIntent, policy: Policy): void {
       rule: 'allowList',
     });
   const { anchorFrom } = limitFor(policy, intent.chain, intent.asset);
-  if (
-    anchorFrom !== undefined &&
-    BigInt(intent.amount) >= BigInt(anchorFrom) &&
-    intent.anchor === undefined
-  )
+  if (intent.anchor === undefined && anchorDemanded(anchorFrom, intent.amount))
     throw new KeysagaError(
       'PolicyViolation',
-      `An amount of ${anchorFrom} or more must name an anchor.`,
+      `An amount of ${anchorFrom} or more must name an anchor (--anchor), leased before the transfer begins.`,
       {
         field: 'anchor',
         rule: 'anchorFrom',

@@ -296,6 +296,10 @@ describe('a Solana transfer', () => {
       'StateConflict',
       'anchor',
     ]);
+    // What may be leased ahead: each proven nonce at its finalized value.
+    const offered = await rig.solana.anchors(wallet.key, { amount: 1n, feeCap: 1n });
+    expect(offered.map((one) => one.anchor)).toContainEqual(anchor);
+    expect(offered).toHaveLength(2);
     const foreign = { kind: 'bitcoin-outpoint', txid: '00'.repeat(32), vout: '0' } as const;
     expect(failed(await refusalOf(build(wallet, rig.intent(wallet, { anchor: foreign }))))).toEqual(
       ['InvalidInput', 'anchor'],
