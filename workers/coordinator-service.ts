@@ -7,6 +7,7 @@ import {
   createPolicySource,
 } from '../activities/ledger/index.ts';
 import { createBitcoin } from '../chains/bitcoin/blockchain.ts';
+import { createEthereum } from '../chains/ethereum/blockchain.ts';
 import { createChains } from '../chains/registry.ts';
 import { createSolana } from '../chains/solana/blockchain.ts';
 import { verifySignedPolicy } from '../core/policy.ts';
@@ -20,11 +21,13 @@ import { createBitcoinOutputs } from '../storage/bitcoin-outputs.ts';
 import {
   createInProcessBus,
   createOutboxPublisher,
+  createPolicySubjects,
   createProjector,
   createUnitOfWork,
   migrateCoordinatorDatabase,
   openCoordinatorDatabase,
 } from '../storage/coordinator/index.ts';
+import { createEthereumNonces } from '../storage/ethereum-nonces.ts';
 import { verifyNative } from '../storage/party/identity.ts';
 import { createNonceAccounts } from '../storage/solana-nonces.ts';
 
@@ -81,6 +84,17 @@ export async function createCoordinatorService(
       });
       return bitcoin;
     }
+    if (chain.kind === 'ethereum') {
+      const serial = new Set<string>(chain.serialWallets ?? []);
+      const ethereum = createEthereum({
+        ...shared,
+        nonces: createEthereumNonces(chainDatabase.db),
+        serial: (walletId) => serial.has(walletId),
+        clock,
+      });
+      followers.push(ethereum);
+      return ethereum;
+    }
     const solana = createSolana({
       ...shared,
       nonces: createNonceAccounts(chainDatabase.db),
@@ -97,11 +111,15 @@ export async function createCoordinatorService(
     createProjector(database, { onError }),
     createOutboxPublisher(database, createInProcessBus(), { onError }),
   );
+  const verifyPolicy = (document: SignedPolicy): string =>
+    verifySignedPolicy(document, options.administrators, options.administratorQuorum, verifyNative);
   const deps = {
     uow,
     chains: createChains(chains),
     protocols: createRegistry(),
     policies: createPolicySource(uow),
+    subjects: createPolicySubjects(database),
+    verifyPolicy,
     clock,
     failPoints,
     directory: options.directory,
@@ -111,20 +129,7 @@ export async function createCoordinatorService(
     ledger: createLedgerActivities(deps),
     chain: createChainActivities(deps),
     async adoptPolicy(signed) {
-      await adoptPolicy(
-        {
-          uow,
-          failPoints,
-          verify: (document) =>
-            verifySignedPolicy(
-              document,
-              options.administrators,
-              options.administratorQuorum,
-              verifyNative,
-            ),
-        },
-        signed,
-      );
+      await adoptPolicy({ uow, failPoints, verify: verifyPolicy }, signed);
     },
     async start() {
       for (const follower of followers) await follower.start();

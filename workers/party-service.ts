@@ -1,5 +1,5 @@
 /** Composition of one party: adapters meet ports here. Used by the party worker and by tests that run parties in-process. */
-import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
 import { createParty, type PartyDeps, type PartySettings } from '../activities/party/index.ts';
 import { codecsFor } from '../chains/registry.ts';
 import type { Clock, FailPoints } from '../core/ports/clock.ts';
@@ -8,6 +8,7 @@ import type { Identity } from '../core/ports/envelope-crypto.ts';
 import { createCeremonies, createRegistry, type Telemetry } from '../mpc/index.ts';
 import type { PartyActivities } from '../schema/contracts/activities.ts';
 import { createShareBackup } from '../storage/party/backup.ts';
+import { createHeadFile } from '../storage/party/head-file.ts';
 import { createEnvelopeCrypto } from '../storage/party/hpke.ts';
 import { verifyNative } from '../storage/party/identity.ts';
 import { createKeyStore } from '../storage/party/key-store.ts';
@@ -21,6 +22,8 @@ export type PartyServiceOptions = {
   readonly keyStoreDirectory: string;
   /** 32 bytes. */
   readonly keyStoreMasterKey: Uint8Array;
+  /** Head of the release chain, outside the database; default: in the key store's folder, which all instances share. */
+  readonly headFile?: string;
   readonly backupDirectory: string;
   /** 32 bytes, unrelated to the master key. */
   readonly backupKey: Uint8Array;
@@ -53,6 +56,12 @@ export async function createPartyService(options: PartyServiceOptions): Promise<
   const deps: PartyDeps = {
     settings,
     store: database.store,
+    headFile: createHeadFile(
+      options.headFile ?? join(options.keyStoreDirectory, '.release-head'),
+      settings.party,
+      options.identity,
+      verifyNative,
+    ),
     sealer: createKeyStore(options.keyStoreDirectory, options.keyStoreMasterKey),
     backup: createShareBackup(options.backupDirectory, options.backupKey),
     identity: options.identity,
@@ -62,7 +71,8 @@ export async function createPartyService(options: PartyServiceOptions): Promise<
     ),
     codecs: codecsFor(options.networks),
     clock: options.clock ?? { now: () => Date.now() },
-    random: { bytes: (length) => new Uint8Array(randomBytes(length)) },
+    // Filled in place: seeds are drawn here, and a copy would outlive the one that is wiped.
+    random: { bytes: (length) => crypto.getRandomValues(new Uint8Array(length)) },
     verify: verifyNative,
     failPoints: options.failPoints ?? noFailPoints,
   };

@@ -1,5 +1,7 @@
-/** A party's worker process: `node --import tsx workers/party.ts --config <file>`. */
+/** A party's worker process: `node --import tsx workers/party.ts --config <file> [--unlock | --unlock-fd <n>]`. */
+import { existsSync } from 'node:fs';
 import { NativeConnection, Worker } from '@temporalio/worker';
+import type { Logger } from 'pino';
 import { PartyConfig } from '../schema/contracts/config.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { SignedPolicy } from '../schema/contracts/policy.ts';
@@ -8,14 +10,56 @@ import { identityFromFile } from '../storage/party/identity.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
 import { createPartyService } from './party-service.ts';
 import { activityFailures } from './support/activity-failures.ts';
-import { loadConfig, readJson, readKey, readPayloadKeys } from './support/config.ts';
+import {
+  type Flags,
+  type Loaded,
+  loadConfig,
+  readFlags,
+  readJson,
+  readKey,
+  readPayloadKeys,
+} from './support/config.ts';
 import { createFailPoints } from './support/fail-points.ts';
 import { heartbeats } from './support/heartbeats.ts';
 import { installRuntime, instanceName, main, serve } from './support/run.ts';
+import { passphraseSource, unlockMasterKey } from './support/unlock.ts';
 import { VERSION } from './support/version.ts';
 
+/** From its file, or with `--unlock` (asked on the terminal) or `--unlock-fd <n>` under passphrase and device secret. */
+async function masterKeyOf(
+  log: Logger,
+  { config, path }: Loaded<PartyConfig>,
+  flags: Flags,
+): Promise<Uint8Array> {
+  const { keyStoreMasterKeyFile: plainFile, unlock } = config;
+  if (flags.unlock !== true && flags['unlock-fd'] === undefined) {
+    if (plainFile === undefined)
+      throw new KeysagaError('InvalidInput', 'No master key file: start with --unlock.', {
+        field: 'keyStoreMasterKeyFile',
+      });
+    return readKey(path(plainFile), 'keyStoreMasterKeyFile');
+  }
+  if (unlock === undefined)
+    throw new KeysagaError('InvalidInput', 'The configuration names no unlock files.', {
+      field: 'unlock',
+    });
+  if (plainFile !== undefined && existsSync(path(plainFile)))
+    log.warn('the master key still lies in keyStoreMasterKeyFile: delete it');
+  return unlockMasterKey({
+    party: config.party,
+    unlockFile: path(unlock.file),
+    deviceSecretFile: path(unlock.deviceSecretFile),
+    source: passphraseSource(flags['unlock-fd']),
+  });
+}
+
 main('party', async (log) => {
-  const loaded = loadConfig(PartyConfig);
+  const flags = readFlags({
+    config: { type: 'string' },
+    unlock: { type: 'boolean' },
+    'unlock-fd': { type: 'string' },
+  });
+  const loaded = loadConfig(PartyConfig, flags);
   const { config, path } = loaded;
   log.setBindings({ party: config.party });
   installRuntime(log);
@@ -31,6 +75,8 @@ main('party', async (log) => {
       },
     );
 
+  const masterKey = await masterKeyOf(log, loaded, flags);
+  const backupKey = readKey(path(config.backupKeyFile), 'backupKeyFile');
   const service = await createPartyService({
     settings: {
       party: config.party,
@@ -45,11 +91,15 @@ main('party', async (log) => {
     identity,
     networks: config.networks,
     keyStoreDirectory: path(config.keyStoreDirectory),
-    keyStoreMasterKey: readKey(path(config.keyStoreMasterKeyFile), 'keyStoreMasterKeyFile'),
+    keyStoreMasterKey: masterKey,
+    ...(config.headFile === undefined ? {} : { headFile: path(config.headFile) }),
     backupDirectory: path(config.backupDirectory),
-    backupKey: readKey(path(config.backupKeyFile), 'backupKeyFile'),
+    backupKey,
     failPoints: createFailPoints(),
   });
+  // The stores hold their own copies, outside of JavaScript's heap.
+  masterKey.fill(0);
+  backupKey.fill(0);
   for (const file of config.initialPolicies) {
     const signed = SignedPolicy.parse(readJson(path(file), 'initialPolicies'));
     await service.activities.receivePolicy({ signed });

@@ -4,7 +4,13 @@
  * unlink and the directory's fsync are the erasure of all that was. Several instances of a party share the
  * directory. What a file system or disk keeps of an unlinked file is beyond this program (see SECURITY.md).
  */
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import {
+  createCipheriv,
+  createDecipheriv,
+  createSecretKey,
+  type KeyObject,
+  randomBytes,
+} from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { type FileHandle, open, readdir, readFile, rename, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +22,11 @@ const VERSION = 1;
 const NONCE = 12;
 const TAG = 16;
 
-export function sealBytes(key: Uint8Array, plaintext: Uint8Array, aad: string): Uint8Array {
+export function sealBytes(
+  key: Uint8Array | KeyObject,
+  plaintext: Uint8Array,
+  aad: string,
+): Uint8Array {
   const nonce = randomBytes(NONCE);
   const cipher = createCipheriv('aes-256-gcm', key, nonce);
   cipher.setAAD(Buffer.from(aad));
@@ -29,21 +39,30 @@ export function sealBytes(key: Uint8Array, plaintext: Uint8Array, aad: string): 
   ]);
 }
 
-export function openBytes(key: Uint8Array, sealed: Uint8Array, aad: string): Uint8Array {
+/** The plaintext, of which no other copy is left here; the caller wipes it. Throws `SealBroken`. */
+export function openBytes(
+  key: Uint8Array | KeyObject,
+  sealed: Uint8Array,
+  aad: string,
+): Uint8Array {
+  let plain: Buffer | undefined;
   try {
     if (sealed[0] !== VERSION || sealed.length < 1 + NONCE + TAG) throw new RangeError('length');
     const decipher = createDecipheriv('aes-256-gcm', key, sealed.subarray(1, 1 + NONCE));
     decipher.setAAD(Buffer.from(aad));
     decipher.setAuthTag(sealed.subarray(sealed.length - TAG));
-    return Buffer.concat([
-      decipher.update(sealed.subarray(1 + NONCE, sealed.length - TAG)),
-      decipher.final(),
-    ]);
+    plain = decipher.update(sealed.subarray(1 + NONCE, sealed.length - TAG));
+    // The tag is checked here; GCM has nothing left to give.
+    decipher.final();
+    // Not in Node's shared pool, where copies of secrets would lie about.
+    return Uint8Array.from(plain);
   } catch {
     throw new KeysagaError(
       'SealBroken',
       'A sealed secret does not open: wrong key, place or bytes.',
     );
+  } finally {
+    plain?.fill(0);
   }
 }
 
@@ -79,9 +98,11 @@ export async function writeDurably(
 
 const isMissing = (e: unknown) => (e as NodeJS.ErrnoException).code === 'ENOENT';
 
-/** `masterKey`: 32 bytes. `directory` is created with mode 0700. */
+/** `masterKey`: 32 bytes, which the caller may wipe afterwards. `directory` is created with mode 0700. */
 export function createKeyStore(directory: string, masterKey: Uint8Array): Sealer {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  // OpenSSL's copy, outside of what a heap snapshot shows.
+  const master = createSecretKey(masterKey);
   const checked = (id: string): string => {
     if (!/^[a-z0-9][a-z0-9._-]{0,200}$/.test(id))
       throw new KeysagaError('InvalidInput', 'Not a data key id.', { field: 'dataKeyId' });
@@ -102,7 +123,7 @@ export function createKeyStore(directory: string, masterKey: Uint8Array): Sealer
         { dataKeyId: id },
       );
     }
-    return openBytes(masterKey, wrapped, aad(id));
+    return openBytes(master, wrapped, aad(id));
   }
 
   return {
@@ -110,8 +131,8 @@ export function createKeyStore(directory: string, masterKey: Uint8Array): Sealer
       let key: Uint8Array | undefined;
       try {
         if (options?.create === true) {
-          key = randomBytes(32);
-          await writeDurably(directory, checked(id), sealBytes(masterKey, key, aad(id)));
+          key = crypto.getRandomValues(new Uint8Array(32));
+          await writeDurably(directory, checked(id), sealBytes(master, key, aad(id)));
         } else key = await load(id);
         return sealBytes(key, plaintext, contextText(context));
       } finally {

@@ -3,120 +3,41 @@
  * payload, not even in one that the payload key opens. And what Temporal holds of a payment, the memo among it, is
  * ciphertext. Each search also looks for something that must be there, so that a search that sees nothing fails.
  */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { Client, Connection } from '@temporalio/client';
 import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { seedContext } from '../../activities/party/prepare.ts';
-import { shareContext } from '../../activities/party/shares.ts';
 import type { Wallet } from '../../client/index.ts';
 import { bytesToHex } from '../../core/signed.ts';
 import { postgresFolder } from '../../dev/stack/postgres.ts';
-import { isKeysagaError } from '../../schema/contracts/errors.ts';
-import type { PrepareRequest } from '../../schema/contracts/party.ts';
-import { createKeyStore } from '../../storage/party/key-store.ts';
 import { createPayloadCodec } from '../../wire/codec.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import {
+  filesUnder,
+  found,
+  type PartyRoom,
+  roomsOf,
+  type Secret,
+  seedsDuring,
+  shares,
+} from './secrets-support.ts';
 import { CHAINS, expectEnd, wallets } from './support.ts';
 
 const MEMO = 'Rent of the lighthouse at Kullen, winter quarter, second reminder';
-
-type Secret = { readonly name: string; readonly bytes: Uint8Array };
-type PartyRoom = {
-  readonly party: string;
-  readonly sql: postgres.Sql;
-  readonly keys: ReturnType<typeof createKeyStore>;
-};
 
 let platform: Platform;
 let rooms: PartyRoom[];
 beforeAll(async () => {
   platform = await startPlatform();
-  rooms = await Promise.all(
-    platform.cast.parties.map(async (party) => {
-      const folder = join(platform.dataDir, party);
-      const master = Buffer.from(readFileSync(join(folder, 'master.key'), 'utf8'), 'hex');
-      const url = await platform.stack.postgres.createDatabase(`party_${party}`);
-      return {
-        party,
-        sql: postgres(url, { max: 1, onnotice: () => {} }),
-        keys: createKeyStore(join(folder, 'keys'), master),
-      };
-    }),
-  );
+  rooms = await roomsOf(platform);
 }, 300_000);
 afterAll(async () => {
   await Promise.all((rooms ?? []).map(({ sql }) => sql.end({ timeout: 5 })));
   await platform?.close();
 });
-
-type SeedRow = {
-  sealed_seed: Buffer;
-  data_key_id: string;
-  request: PrepareRequest;
-};
-
-/** Opens every seed that it sees while `work` runs: they live for less than a second. */
-async function seedsDuring(work: Promise<unknown>): Promise<Map<string, Secret>> {
-  const seeds = new Map<string, Secret>();
-  let running = true;
-  const watch = async ({ party, sql, keys }: PartyRoom): Promise<void> => {
-    while (running) {
-      const rows = await sql<SeedRow[]>`
-        select request, sealed_seed, data_key_id from sessions where sealed_seed is not null`;
-      for (const { request, sealed_seed, data_key_id } of rows) {
-        const name = `${request.kind} seed of ${party}, ${request.attempt}`;
-        if (seeds.has(name)) continue;
-        const bytes = await keys
-          .open(data_key_id, sealed_seed, seedContext(party, request))
-          .catch((error: unknown) => {
-            // Erased between the two looks.
-            if (isKeysagaError(error, 'SealBroken')) return undefined;
-            throw error;
-          });
-        if (bytes !== undefined) seeds.set(name, { name, bytes });
-      }
-    }
-  };
-  const watching = Promise.all(rooms.map(watch));
-  try {
-    await work;
-  } finally {
-    running = false;
-    await watching;
-  }
-  return seeds;
-}
-
-/** The signing share is the last field of the sealed encoding (`mpc/frost/encoding.ts`). */
-async function shares(): Promise<(Secret & { keyId: string; index: number })[]> {
-  const found = rooms.map(async ({ party, sql, keys }) => {
-    const rows = await sql<
-      {
-        key_id: string;
-        epoch: number;
-        attempt: string;
-        index: number;
-        sealed: Buffer;
-        data_key_id: string;
-      }[]
-    >`select key_id, epoch, attempt, index, sealed, data_key_id from shares where state = 'active'`;
-    return Promise.all(
-      rows.map(async ({ key_id: keyId, epoch, attempt, index, sealed, data_key_id }) => ({
-        name: `share of ${party}, ${keyId}`,
-        keyId,
-        index,
-        bytes: (
-          await keys.open(data_key_id, sealed, shareContext(party, { keyId, attempt, epoch }))
-        ).slice(-32),
-      })),
-    );
-  });
-  return (await Promise.all(found)).flat();
-}
 
 /** Two shares make the key (Lagrange at 0 for indices 1 and 2: 2·s₁ − s₂): these are the secrets and nothing else. */
 function publicKeyFrom(wallet: Wallet, all: Awaited<ReturnType<typeof shares>>): string {
@@ -133,48 +54,6 @@ function publicKeyFrom(wallet: Wallet, all: Awaited<ReturnType<typeof shares>>):
   const { Fn, BASE } = { Fn: secp256k1.Point.Fn, BASE: secp256k1.Point.BASE };
   const secret = Fn.sub(Fn.mul(2n, Fn.fromBytes(of(1))), Fn.fromBytes(of(2)));
   return bytesToHex(BASE.multiply(secret).toBytes(true).slice(1));
-}
-
-/**
- * The forms in which a secret could lie about: raw in either byte order, hex, base64 at each of three offsets. Each is
- * looked for by its first and its second half, since a page or a record may end in the middle of it.
- */
-function needles(secrets: readonly Secret[]): { name: string; bytes: Buffer }[] {
-  return secrets.flatMap(({ name, bytes }) => {
-    const forms: [string, Buffer][] = [];
-    for (const [order, raw] of [
-      ['', Buffer.from(bytes)],
-      [' reversed', Buffer.from(bytes).reverse()],
-    ] as const) {
-      forms.push([`raw${order}`, raw]);
-      forms.push([`hex${order}`, Buffer.from(raw.toString('hex'))]);
-      forms.push([`HEX${order}`, Buffer.from(raw.toString('hex').toUpperCase())]);
-      for (let offset = 0; offset < 3; offset++) {
-        const padded = Buffer.concat([Buffer.alloc(offset), raw]).toString('base64');
-        forms.push([`base64${order}`, Buffer.from(padded.slice(4, -4))]);
-      }
-    }
-    return forms.flatMap(([form, whole]) => {
-      const half = whole.length >> 1;
-      return [whole.subarray(0, half), whole.subarray(half)].map((part) => ({
-        name: `${name} (${form})`,
-        bytes: part,
-      }));
-    });
-  });
-}
-
-const found = (haystack: Buffer, secrets: readonly Secret[]): string[] =>
-  needles(secrets)
-    .filter(({ bytes }) => haystack.includes(bytes))
-    .map(({ name }) => name);
-
-function* filesUnder(folder: string): Generator<string> {
-  for (const entry of readdirSync(folder, { withFileTypes: true })) {
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) yield* filesUnder(path);
-    else if (entry.isFile()) yield path;
-  }
 }
 
 /** Every row of every table as text; bytea is hex. */
@@ -239,7 +118,7 @@ describe('secrets', () => {
     const { stack, dataDir } = platform;
     const secrets = new Map<string, Secret>();
     const collect = async <T>(work: Promise<T>): Promise<T> => {
-      for (const [name, secret] of await seedsDuring(work)) secrets.set(name, secret);
+      for (const [name, secret] of await seedsDuring(rooms, work)) secrets.set(name, secret);
       return work;
     };
     const seedsOf = (kind: string) => [...secrets.keys()].filter((name) => name.startsWith(kind));
@@ -262,7 +141,7 @@ describe('secrets', () => {
     }
     for (const intent of intents) await expectEnd(platform, intent, 'Completed');
 
-    const plain = await shares();
+    const plain = await shares(rooms);
     expect(plain).toHaveLength(2 * platform.cast.parties.length);
     for (const chain of CHAINS)
       expect(publicKeyFrom(made[chain], plain)).toBe(made[chain].key.publicKey);

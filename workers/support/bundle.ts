@@ -16,17 +16,8 @@ const require = createRequire(import.meta.url);
 const SOURCES = ['workflows', 'core', 'schema/contracts', 'wire'];
 const PACKAGES = ['@temporalio/worker', 'zod', 'canonicalize', '@noble/curves', '@noble/hashes'];
 
-/**
- * Stateless libraries and contracts, loaded once per V8 context instead of once per workflow: evaluating zod and
- * the curves again for each saga would cost more than the saga.
- */
-const preloadModules = [
-  'zod',
-  'canonicalize',
-  '@noble/curves/ed25519.js',
-  '@noble/hashes/sha2.js',
-  '@noble/hashes/utils.js',
-];
+/** Loaded once per V8 context instead of once per workflow. Relative to the checkout, as it counts in the hash. */
+const PRELOAD = 'workflows/preload.ts';
 
 export type SagasBundle = WorkflowBundle & {
   /** Hash of everything it was built from: the natural build id of a worker deployment. */
@@ -70,7 +61,7 @@ async function contentHash(workflowsPath: string): Promise<string> {
     hash.update(`${relative(root, path)}\n${content.length}\n`).update(content);
   }
   for (const name of PACKAGES) hash.update(`${await packageVersion(name)}\n`);
-  hash.update(JSON.stringify({ workflows: relative(root, workflowsPath), preloadModules }));
+  hash.update(JSON.stringify({ workflows: relative(root, workflowsPath), preload: PRELOAD }));
   return hash.digest('hex').slice(0, 32);
 }
 
@@ -87,7 +78,7 @@ export async function bundleSagas(options: BundleSagasOptions = {}): Promise<Sag
     workflowsPath,
     payloadConverterPath,
     failureConverterPath,
-    preloadModules,
+    preloadModules: [join(root, PRELOAD)],
     logger: new DefaultLogger('WARN'),
   });
   await mkdir(cache, { recursive: true });

@@ -5,23 +5,48 @@ import { parseArgs } from 'node:util';
 import type * as z from 'zod';
 import { parseWith } from '../../core/parse.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { readSecretFile } from '../../storage/party/secret-file.ts';
 import type { PayloadKeys } from '../../wire/codec.ts';
 
 export type Loaded<T> = { readonly config: T; path(relative: string): string };
+export type Flags = Readonly<Record<string, string | boolean | undefined>>;
 
-/** `--config <file>` of the command line. Throws `InvalidInput` naming the field that is wrong. */
+/** The options of a command line. Throws `InvalidInput` for others, and repeats nothing of what was given. */
+export function readFlags(
+  options: Readonly<Record<string, { readonly type: 'string' | 'boolean' }>>,
+  argv: readonly string[] = process.argv.slice(2),
+): Flags {
+  try {
+    return parseArgs({ args: [...argv], options: { ...options } }).values as Flags;
+  } catch (cause) {
+    throw new KeysagaError(
+      'InvalidInput',
+      `Usage: ${Object.entries(options)
+        .map(([name, { type }]) => (type === 'string' ? `--${name} <${name}>` : `[--${name}]`))
+        .join(' ')}`,
+      { field: 'arguments' },
+      { cause },
+    );
+  }
+}
+
+/**
+ * `--config <file>` of the command line, which only its owner may read, since it names a database with its password.
+ * Throws `InvalidInput` naming the field that is wrong, `PartMissing` (`config`) for a file that others may read.
+ */
 export function loadConfig<T>(
   schema: z.ZodType<T>,
-  argv: readonly string[] = process.argv.slice(2),
+  flags: Flags = readFlags({ config: { type: 'string' } }),
 ): Loaded<T> {
-  const { values } = parseArgs({ args: [...argv], options: { config: { type: 'string' } } });
-  const file = values.config;
-  if (file === undefined)
+  const file = flags.config;
+  if (typeof file !== 'string')
     throw new KeysagaError('InvalidInput', 'Name a configuration: --config <file>.', {
       field: 'config',
     });
   let text: string;
+  let mode: number;
   try {
+    mode = statSync(file).mode;
     text = readFileSync(file, 'utf8');
   } catch (cause) {
     throw new KeysagaError(
@@ -31,6 +56,12 @@ export function loadConfig<T>(
       { cause },
     );
   }
+  if ((mode & 0o077) !== 0)
+    throw new KeysagaError(
+      'PartMissing',
+      `The configuration is readable by others; make it mode 0600: ${file}`,
+      { field: 'config' },
+    );
   let json: unknown;
   try {
     json = JSON.parse(text);
@@ -49,32 +80,8 @@ export function loadConfig<T>(
   };
 }
 
-/** 32 bytes of hex from a file that only its owner may read. */
-export function readKey(file: string, field: string): Uint8Array {
-  let text: string;
-  try {
-    if ((statSync(file).mode & 0o077) !== 0)
-      throw new KeysagaError(
-        'PartMissing',
-        `${field}: the key file is readable by others; make it mode 0600.`,
-        { field },
-      );
-    text = readFileSync(file, 'utf8').trim();
-  } catch (cause) {
-    if (cause instanceof KeysagaError) throw cause;
-    throw new KeysagaError(
-      'PartMissing',
-      `${field}: the key file cannot be read.`,
-      { field },
-      { cause },
-    );
-  }
-  if (!/^[0-9a-f]{64}$/.test(text))
-    throw new KeysagaError('PartMissing', `${field}: the key file is not 32 bytes of hex.`, {
-      field,
-    });
-  return new Uint8Array(Buffer.from(text, 'hex'));
-}
+/** 32 bytes of hex from a file that only its owner may read. Throws `PartMissing` (`field`). */
+export const readKey = readSecretFile;
 
 export function readJson(file: string, field: string): unknown {
   try {
