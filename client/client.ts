@@ -7,7 +7,7 @@ import { parseWith } from '../core/parse.ts';
 import { digestHex } from '../core/signed.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
-import type { TransferIntent } from '../schema/contracts/intent.ts';
+import type { AnchorRequest, LeasedAnchor, TransferIntent } from '../schema/contracts/intent.ts';
 import { GenerateKeyRequest } from '../schema/contracts/key.ts';
 import { type PartyId, RequestId } from '../schema/contracts/primitives.ts';
 import {
@@ -22,11 +22,9 @@ import {
 } from '../schema/contracts/saga.ts';
 import { detailsOf, detailsOfKey, summaryOf, summaryOfKey } from '../schema/contracts/summaries.ts';
 import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
-import type { PayloadKeys } from '../wire/codec.ts';
-import type { TemporalConnection } from '../wire/connection.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
-import type { FileStorageOptions } from '../wire/external-storage.ts';
-import { type AddressCodecs, addressCodecs } from './addresses.ts';
+import { addressCodecs } from './addresses.ts';
+import { giveAnchorBack, leaseAnchor } from './anchors.ts';
 import { clientError } from './errors.ts';
 import {
   type KeySummary,
@@ -35,28 +33,13 @@ import {
   type TransferFilter,
   type TransferSummary,
 } from './lists.ts';
+import type { ClientOptions } from './options.ts';
+import { OrderClient } from './order-client.ts';
 import { type PartyState, partyState } from './parties.ts';
+import { pollersOf, serverInfo } from './server.ts';
 import { type Started, startOnce } from './start.ts';
-import { verifyWallet, type Wallet } from './wallet.ts';
+import { requireAsRequested, verifyWallet, type Wallet } from './wallet.ts';
 import { type WatchOptions, watchSaga } from './watch.ts';
-
-export type ClientOptions = {
-  /** Where Temporal is; `connectionFromEnv()` of `wire` reads it from the environment. */
-  readonly temporal: TemporalConnection;
-  /** The namespace's payload keys; without the right one nothing can be read. */
-  readonly payloadKeys: PayloadKeys;
-  /**
-   * Identity keys (hex) of the parties, from a source that the operator of the coordinator cannot change. Addresses are
-   * believed only as far as these keys certify them.
-   */
-  readonly directory: readonly { readonly party: PartyId; readonly publicKey: string }[];
-  /** How addresses follow from public keys; default: `addressCodecs` (Bitcoin Taproot, Solana). */
-  readonly codecs?: AddressCodecs;
-  /** The folder for large payloads, when workers use one. */
-  readonly externalStorage?: FileStorageOptions;
-  /** Limit of one call in milliseconds, default 15,000. Longer waits for a coordinator that is about to come back. */
-  readonly timeoutMs?: number;
-};
 
 export type StartOptions = { readonly limits?: SagaLimits };
 
@@ -76,18 +59,22 @@ function asRequestId(value: string): RequestId {
 const LenientTransferStatus = TransferStatus.strip();
 const LenientKeygenStatus = KeygenStatus.strip();
 
-export class KeysagaClient {
+export class KeysagaClient extends OrderClient {
   readonly #client: Client;
   readonly #identityKeys: ReadonlyMap<PartyId, string>;
-  readonly #codecs: AddressCodecs;
+  readonly #verify: (walletId: string, outcome: unknown) => Wallet;
   readonly #timeoutMs: number;
 
   /** Use `createClient`. */
   constructor(client: Client, options: ClientOptions) {
+    const timeoutMs = options.timeoutMs ?? 15_000;
+    const identityKeys = new Map(options.directory.map((one) => [one.party, one.publicKey]));
+    super(client, { identityKeys, administrators: options.administrators }, timeoutMs);
     this.#client = client;
-    this.#identityKeys = new Map(options.directory.map((one) => [one.party, one.publicKey]));
-    this.#codecs = options.codecs ?? addressCodecs;
-    this.#timeoutMs = options.timeoutMs ?? 15_000;
+    this.#identityKeys = identityKeys;
+    this.#verify = (walletId, outcome) =>
+      verifyWallet(walletId, outcome, options.codecs ?? addressCodecs, identityKeys, options);
+    this.#timeoutMs = timeoutMs;
   }
 
   /** Ends the connection. */
@@ -162,6 +149,20 @@ export class KeysagaClient {
         ],
       }),
     );
+  }
+
+  /**
+   * Leases what the transfer of this request id may name as its anchor, or finds what was leased for it; `anchoredOn` puts
+   * it into the intent. Throws `InsufficientFunds`, `LeaseUnavailable`, `WalletNotActive`, `RequestConflict` (`requestId`),
+   * `StateConflict` (`anchor`: it went back at its time), `IntentExpired`.
+   */
+  anchor(request: AnchorRequest): Promise<LeasedAnchor> {
+    return leaseAnchor(this.#client, request, this.#timeoutMs);
+  }
+  /** Before its time, when no transfer will begin after all; one that has begun keeps it (`too-late`). */
+  giveAnchorBack(requestId: string): Promise<CancelReceipt> {
+    const id = asRequestId(requestId);
+    return this.#call(`anchor of ${id}`, () => giveAnchorBack(this.#client, id));
   }
 
   /**
@@ -262,11 +263,14 @@ export class KeysagaClient {
     return parseWith(TransferResult, answer, 'result');
   }
 
+  /** Where a key generation stands. Without an address, which only `wallet` gives out. Throws `NotFound`, `PartFailed`. */
   async keygenStatus(requestId: string): Promise<KeygenStatus> {
     const answer = await this.#call(`wallet ${requestId}`, () =>
       this.#keygen(requestId).query<unknown>(MESSAGES.status),
     );
-    return parseWith(LenientKeygenStatus, answer, 'status');
+    // The saga's own word about an address is nobody's certificate: see `wallet`.
+    const { address: _, ...status } = parseWith(LenientKeygenStatus, answer, 'status');
+    return status;
   }
   watchKeygen(
     requestId: string,
@@ -289,10 +293,13 @@ export class KeysagaClient {
 
   /**
    * A wallet with its address, which is given out only after the n certificates were verified against the pinned keys
-   * and the address was derived from the public key. Waits while the key is being generated if `wait` is set. Throws
-   * `WalletUnknown`, `WalletNotActive` (still generating), what a failed generation failed with, `CertificateInvalid`.
+   * and the address was derived from the public key. Waits while the key is being generated if `wait` is set; `as`: it
+   * must be the key that was asked for. Throws `WalletUnknown`, `WalletNotActive` (still generating), what a failed generation failed with, `CertificateInvalid`.
    */
-  async wallet(walletId: string, options: { readonly wait?: boolean } = {}): Promise<Wallet> {
+  async wallet(
+    walletId: string,
+    options: { readonly wait?: boolean; readonly as?: GenerateKeyRequest } = {},
+  ): Promise<Wallet> {
     const handle = this.#keygen(walletId);
     if (options.wait !== true) {
       const running = await this.#closed(handle, `wallet ${walletId}`).then(
@@ -307,7 +314,9 @@ export class KeysagaClient {
     const outcome: unknown = await handle.result().catch((error: unknown) => {
       return unknown(clientError(error, `wallet ${walletId}`));
     });
-    return verifyWallet(walletId, outcome, this.#identityKeys, this.#codecs);
+    const wallet = this.#verify(walletId, outcome);
+    if (options.as !== undefined) requireAsRequested(wallet, options.as);
+    return wallet;
 
     function unknown(error: unknown): never {
       if (isKeysagaError(error, 'NotFound'))
@@ -333,33 +342,16 @@ export class KeysagaClient {
   }
   /** Temporal's version and whether the namespace is there. Throws `PartFailed`, `NotFound`. */
   async temporal(): Promise<{ readonly version: string; readonly namespace: string }> {
-    const { namespace } = this.#client.options;
-    return this.#call(`namespace ${namespace}`, async () => {
-      const service = this.#client.workflowService;
-      const [info] = await Promise.all([
-        service.getSystemInfo({}),
-        service.describeNamespace({ namespace }),
-      ]);
-      return { version: info.serverVersion ?? 'unknown', namespace };
-    });
+    return this.#call(`namespace ${this.#client.options.namespace}`, () =>
+      serverInfo(this.#client),
+    );
   }
   /** Workers that poll a task queue now or did in the last minutes: identity and milliseconds since. */
   async pollers(
     queue: string,
     kind: 'workflow' | 'activity',
   ): Promise<{ identity: string; agoMs: number }[]> {
-    const { namespace } = this.#client.options;
-    return this.#call(`queue ${queue}`, async () => {
-      const answer = await this.#client.workflowService.describeTaskQueue({
-        namespace,
-        taskQueue: { name: queue },
-        taskQueueType: kind === 'workflow' ? 1 : 2,
-      });
-      return (answer.pollers ?? []).map(({ identity, lastAccessTime }) => ({
-        identity: identity ?? '',
-        agoMs: Math.max(0, Date.now() - Number(lastAccessTime?.seconds ?? 0) * 1000),
-      }));
-    });
+    return this.#call(`queue ${queue}`, () => pollersOf(this.#client, queue, kind));
   }
 }
 

@@ -5,7 +5,7 @@ import { parseWith } from '../core/parse.ts';
 import { ClientConfig } from '../schema/contracts/config.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { connectionFromEnv } from '../wire/connection.ts';
-import type { ClientOptions } from './client.ts';
+import type { ClientOptions } from './options.ts';
 
 function read(file: string, what: string, field: string): string {
   try {
@@ -37,6 +37,14 @@ export function readClientConfig(file: string): ClientConfig {
             keyFile: absolute(keyFile),
           })),
         }),
+    ...(config.administrators === undefined
+      ? {}
+      : {
+          administrators: config.administrators.map(({ keyFile, ...one }) => ({
+            ...one,
+            ...(keyFile === undefined ? {} : { keyFile: absolute(keyFile) }),
+          })),
+        }),
   };
 }
 
@@ -65,5 +73,17 @@ export function clientOptions(
     }),
     payloadKeys: { current: config.payloadKeys[0]?.id ?? '', keys },
     directory: config.directory,
+    ...(config.committees === undefined ? {} : { committees: config.committees }),
+    ...(config.administrators === undefined
+      ? {}
+      : {
+          administrators: {
+            administrators: config.administrators.map(({ name, publicKey }) => ({
+              name,
+              publicKey,
+            })),
+            quorum: config.administratorQuorum ?? config.administrators.length,
+          },
+        }),
   };
 }

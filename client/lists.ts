@@ -87,8 +87,13 @@ export async function listTransfers(
 }
 
 function summary(info: WorkflowExecutionInfo) {
+  const id = parseWorkflowId(info.workflowId);
+  if (id.kind === 'policy')
+    throw new KeysagaError('InvalidInput', 'A policy change has no request id.', {
+      field: 'workflowId',
+    });
   return {
-    requestId: parseWorkflowId(info.workflowId).requestId,
+    requestId: id.requestId,
     workflowId: info.workflowId,
     execution: info.status.name,
     phase: info.typedSearchAttributes.get(PHASE) ?? '',
@@ -112,7 +117,8 @@ async function list<T>(
 
 const isOurs = (id: string): boolean => {
   try {
-    return parseWorkflowId(id).kind !== 'undo';
+    const { kind } = parseWorkflowId(id);
+    return kind === 'transfer' || kind === 'keygen';
   } catch {
     return false;
   }

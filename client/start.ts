@@ -28,6 +28,8 @@ export type StartRequest = {
   readonly memo: Readonly<Record<string, unknown>>;
   readonly staticSummary: string;
   readonly staticDetails: string;
+  /** `after-failure`: a run that failed may be followed by another; `after-end`: any that ended. Default: never. */
+  readonly again?: 'after-failure' | 'after-end';
   readonly searchAttributes: NonNullable<WorkflowStartOptions['typedSearchAttributes']>;
 };
 
@@ -45,7 +47,12 @@ export async function startOnce(client: Client, request: StartRequest): Promise<
       staticDetails: request.staticDetails,
       typedSearchAttributes: request.searchAttributes,
       workflowIdConflictPolicy: 'USE_EXISTING',
-      workflowIdReusePolicy: 'REJECT_DUPLICATE',
+      workflowIdReusePolicy:
+        request.again === undefined
+          ? 'REJECT_DUPLICATE'
+          : request.again === 'after-end'
+            ? 'ALLOW_DUPLICATE'
+            : 'ALLOW_DUPLICATE_FAILED_ONLY',
     });
   } catch (error) {
     // Closed already: the description below says whether it was this request.

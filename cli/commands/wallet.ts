@@ -1,15 +1,17 @@
-/** `keysaga wallet create | list | show` */
+/** `keysaga wallet create | list | show | export | verify` */
 import { Command, InvalidArgumentError } from 'commander';
-import type { KeysagaClient, Wallet } from '../../client/index.ts';
+import type { KeySummary, KeysagaClient, Wallet } from '../../client/index.ts';
 import { networkName } from '../../core/assets.ts';
 import { parseWith } from '../../core/parse.ts';
 import type { ClientConfig } from '../../schema/contracts/config.ts';
-import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { GenerateKeyRequest } from '../../schema/contracts/key.ts';
 import { contextOf, leaf } from '../command.ts';
 import { sagaLink } from '../context.ts';
+import { EXIT } from '../exit-codes.ts';
 import { type Io, table, writeLine } from '../io.ts';
 import { keygenLine } from '../words.ts';
+import { exportCommand, verifyCommand } from './wallet-file.ts';
 
 /** A network by its CAIP-2 id or by the short name that the configuration gives it. */
 export function networkOf(config: ClientConfig, name: string): string {
@@ -85,6 +87,21 @@ async function followed(io: Io, client: KeysagaClient, id: string): Promise<void
     writeLine(io.stderr, keygenLine(status));
 }
 
+/** A row of the list. A wallet whose certificates do not hold is named without its address, and the rest is shown. */
+async function listed(io: Io, client: KeysagaClient, key: KeySummary) {
+  const bare = { id: `${key.requestId}`, chain: key.request?.network ?? '' };
+  if (key.execution !== 'COMPLETED')
+    return { ...bare, state: key.execution === 'RUNNING' ? key.phase : 'Failed' };
+  try {
+    return { ...walletJson(await client.wallet(key.requestId)), state: 'Active' };
+  } catch (error) {
+    if (!isKeysagaError(error, 'CertificateInvalid')) throw error;
+    process.exitCode = EXIT.refused;
+    writeLine(io.stderr, `${key.requestId}: ${error.message}`);
+    return { ...bare, state: 'Refused', refused: error.details.field ?? '' };
+  }
+}
+
 export function walletCommand(io: Io): Command {
   const create = leaf('create', 'Generate a threshold key; the id becomes the wallet’s id')
     .argument('<id>', '1 to 64 of a-z 0-9 . _ -')
@@ -97,7 +114,8 @@ export function walletCommand(io: Io): Command {
     .action(async (id: string, options: CreateOptions) => {
       const context = contextOf(io, options);
       await context.withClient(async (client, { config }) => {
-        const started = await client.generateKey(keyRequest(id, options, config));
+        const request = keyRequest(id, options, config);
+        const started = await client.generateKey(request);
         const link = sagaLink(config, started.workflowId);
         if (!options.wait)
           return context.print(
@@ -105,7 +123,7 @@ export function walletCommand(io: Io): Command {
             `started ${started.workflowId}${link === undefined ? '' : `\n${link}`}`,
           );
         await followed(io, client, id);
-        const wallet = await client.wallet(id, { wait: true });
+        const wallet = await client.wallet(id, { wait: true, as: request });
         context.print(walletJson(wallet), walletText(wallet, context.style));
       });
     });
@@ -117,19 +135,7 @@ export function walletCommand(io: Io): Command {
     const context = contextOf(io, options);
     await context.withClient(async (client) => {
       const keys = await client.keys();
-      const rows = await Promise.all(
-        keys.map(async (key) => {
-          const wallet =
-            key.execution === 'COMPLETED' ? await client.wallet(key.requestId) : undefined;
-          return wallet === undefined
-            ? {
-                id: key.requestId,
-                chain: key.request?.network ?? '',
-                state: key.execution === 'RUNNING' ? key.phase : 'Failed',
-              }
-            : { ...walletJson(wallet), state: 'Active' };
-        }),
-      );
+      const rows = await Promise.all(keys.map((key) => listed(io, client, key)));
       const text = rows.map((row) => [
         row.id,
         row.chain === '' ? '' : networkName(row.chain),
@@ -157,10 +163,12 @@ export function walletCommand(io: Io): Command {
     });
 
   return new Command('wallet')
-    .description('Create, list and show wallets')
+    .description('Create, list, show and verify wallets')
     .addCommand(create)
     .addCommand(list)
-    .addCommand(show);
+    .addCommand(show)
+    .addCommand(exportCommand(io))
+    .addCommand(verifyCommand(io));
 }
 
 export function walletText(wallet: Wallet, style: Parameters<typeof table>[2]): string {
@@ -172,10 +180,8 @@ export function walletText(wallet: Wallet, style: Parameters<typeof table>[2]): 
     ['key', `${key.threshold} of ${key.parties.length}, ${key.protocol}, epoch ${key.epoch}`],
     ['public key', key.publicKey],
     ['parties', key.parties.join(', ')],
-    [
-      'certified',
-      `by all ${wallet.certificates.length}, checked against the pinned keys; active at ${wallet.activated.join(', ')}`,
-    ],
+    ['certified', `by all ${wallet.certificates.length}, checked against the pinned keys`],
+    ['active at', `${wallet.activated.join(', ')} (by the saga’s word)`],
     ['policy', `${key.policyId} ${key.policyHash}`],
   ];
   return table(

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { KeysagaClient } from '../../client/client.ts';
 import * as client from '../../client/index.ts';
+import { PolicyClient } from '../../client/policy-client.ts';
 import * as workflows from '../../workflows/index.ts';
 
 const names = (module: object) => Object.keys(module).sort();
@@ -10,11 +11,20 @@ describe('exports', () => {
   it('of the SDK', () => {
     expect(names(client)).toMatchInlineSnapshot(`
       [
+        "WalletFile",
         "addressCodecs",
+        "anchorDemandedBy",
+        "anchorRequestFor",
+        "anchoredOn",
         "clientOptions",
         "createClient",
+        "pinnedCommittees",
+        "pinnedKeys",
         "readClientConfig",
+        "requireAsRequested",
         "verifyWallet",
+        "verifyWalletFile",
+        "walletFile",
       ]
     `);
   });
@@ -22,11 +32,13 @@ describe('exports', () => {
     const methods = Object.getOwnPropertyNames(KeysagaClient.prototype).sort();
     expect(methods).toMatchInlineSnapshot(`
       [
+        "anchor",
         "approve",
         "cancel",
         "close",
         "constructor",
         "generateKey",
+        "giveAnchorBack",
         "keygenStatus",
         "keys",
         "parties",
@@ -44,9 +56,21 @@ describe('exports', () => {
       ]
     `);
   });
+  it('of the client’s part about policies', () => {
+    expect(Object.getOwnPropertyNames(PolicyClient.prototype).sort()).toEqual([
+      'changePolicy',
+      'constructor',
+      'policy',
+      'policyStatus',
+      'watchPolicyChange',
+    ]);
+  });
   it('of the workflow bundle: a name here is a workflow type in running histories', () => {
     expect(names(workflows)).toMatchInlineSnapshot(`
       [
+        "anchor",
+        "changePolicy",
+        "deliverOrder",
         "deliverUndo",
         "generateKey",
         "transfer",

@@ -47,7 +47,7 @@ const outcome = (descriptor: KeyDescriptor, signers = members) => ({
   }),
   activated: members.map(({ party }) => party),
 });
-const verify = (answer: unknown, id = 'w') => verifyWallet(id, answer, pinned, addressCodecs);
+const verify = (answer: unknown, id = 'w') => verifyWallet(id, answer, addressCodecs, pinned);
 const refused = (field: string) =>
   expect.objectContaining({
     code: 'CertificateInvalid',
