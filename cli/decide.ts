@@ -6,8 +6,9 @@ import { intentDigest } from '../core/intent.ts';
 import { verifySigned } from '../core/signed.ts';
 import type { Decision, SignedApproval } from '../schema/contracts/approval.ts';
 import { isErrorCode, KeysagaError } from '../schema/contracts/errors.ts';
+import { ApproverId } from '../schema/contracts/primitives.ts';
 import type { TransferStatus } from '../schema/contracts/saga.ts';
-import type { ApproverKey } from './keyfile.ts';
+import type { OpenKey } from './keyfile.ts';
 
 export type DecideOptions = {
   readonly requestId: string;
@@ -15,7 +16,7 @@ export type DecideOptions = {
   /** Called with what is to be signed, before the key is asked for; throws to break off. */
   readonly show: (status: TransferStatus) => Promise<void>;
   /** Opens the key. */
-  readonly key: () => Promise<ApproverKey>;
+  readonly key: () => Promise<OpenKey>;
   /** Milliseconds for which the approval is valid. */
   readonly validForMs: number;
   /** How long to wait until it is seen to count; default 30 s. */
@@ -51,7 +52,7 @@ export async function decide(client: KeysagaClient, options: DecideOptions): Pro
     signed = signApproval(
       {
         intentDigest: digest,
-        approver: key.approver,
+        approver: ApproverId.parse(key.name),
         decision,
         at: new Date(now).toISOString(),
         validUntil: new Date(now + options.validForMs).toISOString(),

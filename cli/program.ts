@@ -1,9 +1,11 @@
 /** The command line, whole. */
 import { Command } from 'commander';
-import { approvalsCommand, approverCommand, decideCommand } from './commands/approvals.ts';
+import { approvalsCommand, decideCommand, keyCommand } from './commands/approvals.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { faucetCommand } from './commands/faucet.ts';
 import { partiesCommand } from './commands/parties.ts';
+import { partyCommand } from './commands/party.ts';
+import { policyCommand } from './commands/policy.ts';
 import { resetCommand, stopCommand } from './commands/stack.ts';
 import {
   cancelCommand,
@@ -20,7 +22,7 @@ import { VERSION } from './version.ts';
 const ENVIRONMENT = `Environment:
   KEYSAGA_CONFIG      a client configuration file; default: the local stack's
   KEYSAGA_DATA        the local stack's data folder (default .keysaga)
-  KEYSAGA_PASSPHRASE  of the approver's key file
+  KEYSAGA_PASSPHRASE  of the approver's or administrator's key file
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…  as for Temporal's own CLI
   NO_COLOR            no colours;  KEYSAGA_DEBUG=1  stack traces`;
 
@@ -44,8 +46,11 @@ export function buildProgram(io: Io): Command {
     watchCommand(io),
     cancelCommand(io),
     partiesCommand(io),
+    partyCommand(io),
+    policyCommand(io),
     doctorCommand(io),
-    approverCommand(io),
+    keyCommand(io, 'approver'),
+    keyCommand(io, 'administrator'),
   ])
     program.addCommand(command);
   const configure = (command: Command): void => {

@@ -101,13 +101,20 @@ function phaseTrail(status: TransferStatus, style: Style): string {
 }
 
 const MARK = { waiting: '.', done: 'ok', failed: 'FAILED' } as const;
+/** As on the Temporal UI's board: an answer this long after the first of its step is marked. */
+const LATE_MS = 5_000;
+const lateness = (lagMs = 0): string =>
+  lagMs > LATE_MS ? ` ${Math.round(lagMs / 1_000)} s late` : '';
 /** Parties × steps. */
 export function progressTable(rows: readonly PartyProgress[], style: Style): string {
   const steps = rows[0]?.steps.map(({ name }) => name) ?? [];
   const paint = { waiting: style.dim, done: style.green, failed: style.red };
   return table(
     ['', ...steps],
-    rows.map((row) => [row.party, ...row.steps.map(({ state }) => paint[state](MARK[state]))]),
+    rows.map((row) => [
+      row.party,
+      ...row.steps.map(({ state, lagMs }) => paint[state](`${MARK[state]}${lateness(lagMs)}`)),
+    ]),
     style,
   );
 }

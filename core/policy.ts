@@ -131,16 +131,14 @@ export function verifySignedPolicy(
 
 /**
  * The policy that may follow `current` at a holder of it: same id, next version, naming the hash of the one
- * before. Throws `PolicyViolation` (`policyId`, `version`, `previous`).
+ * before. Throws `PolicyViolation` (`policyId`, `version`, `previous`; `holds`: the current version).
  */
 export function checkSuccession(current: Policy, next: Policy): void {
   const violated = (field: string): never => {
     throw new KeysagaError(
       'PolicyViolation',
       `The policy does not follow version ${current.version}: ${field}.`,
-      {
-        field,
-      },
+      { field, holds: current.version },
     );
   };
   if (next.policyId !== current.policyId) violated('policyId');

@@ -15,9 +15,9 @@ import {
   earliestStart,
   parseSignedApproval,
 } from '../core/approvals.ts';
-import { type VerifySignature, verifyEd25519 } from '../core/signed.ts';
+import { type VerifySignature, verifyEd25519, verifySigned } from '../core/signed.ts';
 import type { Decision, SignedApproval } from '../schema/contracts/approval.ts';
-import { KeysagaError } from '../schema/contracts/errors.ts';
+import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import type { Policy } from '../schema/contracts/policy.ts';
 import type { ApprovalReceipt, TransferStatus } from '../schema/contracts/saga.ts';
@@ -32,10 +32,27 @@ export type DeskHooks = {
   accepted(signed: SignedApproval): void;
   /** Something to show changed. */
   changed(): void;
+  /** Somebody decided whom the policy at hand does not name: it may have changed. Never rejects. */
+  stranger(): Promise<void>;
   /** Throws when no decision may come in any more. */
   open(): void;
   receipt(count: Count): ApprovalReceipt;
 };
+
+/** A count, and all that it depends on. */
+type Counted = {
+  readonly now: number;
+  readonly policy: Policy;
+  readonly decisions: number;
+  readonly count: Count;
+};
+
+/** Decisions of strangers that are kept until a version names them. A flood pushes out the oldest. */
+const STRANGERS_KEPT = 32;
+/** Said of whom the policy does not name, or names with another key. */
+const isStranger = (error: unknown): boolean =>
+  isKeysagaError(error, 'ApproverUnknown') ||
+  (isKeysagaError(error, 'ApprovalInvalid') && error.details.field === 'publicKey');
 
 /** Each signature is verified once: counting again costs nothing. */
 function remembering(verify: VerifySignature): VerifySignature {
@@ -54,7 +71,9 @@ export class ApprovalDesk {
   readonly #verify = remembering(verifyEd25519);
   readonly #decisions: SignedApproval[] = [];
   readonly #refused: Refused[] = [];
+  readonly #strangers: SignedApproval[] = [];
   #policy: Policy | undefined;
+  #counted: Counted | undefined;
   #closed = false;
 
   constructor(intentDigest: string, hooks: DeskHooks) {
@@ -77,9 +96,20 @@ export class ApprovalDesk {
     );
   }
 
-  /** Known once the wallet is reserved; messages that came earlier are judged then. */
+  /**
+   * Known once the wallet is reserved; messages that came earlier are judged then. With another version the decisions of
+   * those whom only it names begin to count.
+   */
   set policy(policy: Policy) {
     this.#policy = policy;
+    for (const signed of this.#strangers.splice(0)) {
+      try {
+        this.#judge(signed, policy);
+        this.#take(signed);
+      } catch (error) {
+        if (isStranger(error)) this.#strangers.push(signed);
+      }
+    }
   }
   /** The saga ends: messages that still wait for the policy are answered. */
   close(): void {
@@ -120,7 +150,21 @@ export class ApprovalDesk {
   /** Who counts now. Before the policy is known: nobody. */
   count(): Count {
     if (this.#policy === undefined) return { approved: [], rejected: [], missing: [], invalid: [] };
-    return countApprovals(this.#input(this.#policy));
+    const input = this.#input(this.#policy);
+    const known = this.#counted;
+    // The board asks at every change, and time stands still within a task.
+    if (
+      known?.now !== input.now ||
+      known.policy !== input.policy ||
+      known.decisions !== input.approvals.length
+    )
+      this.#counted = {
+        now: input.now,
+        policy: input.policy,
+        decisions: input.approvals.length,
+        count: countApprovals(input),
+      };
+    return (this.#counted as Counted).count;
   }
   get quorumReached(): boolean {
     const policy = this.#policy;
@@ -150,7 +194,10 @@ export class ApprovalDesk {
       verify: this.#verify,
     });
     const { approver, decision } = signed.approval;
-    const earlier = this.#decisions.filter((other) => other.approval.approver === approver);
+    // What was signed with a key that the version no longer names is no decision any more.
+    const earlier = this.#decisions.filter(
+      (other) => other.approval.approver === approver && other.publicKey === signed.publicKey,
+    );
     // An approval that ran out may be renewed, and an approver may turn from yes to no, never back.
     const renewed =
       decision === 'approve' &&
@@ -168,11 +215,37 @@ export class ApprovalDesk {
     this.#hooks.accepted(signed);
   }
 
+  /** Takes the decision, or keeps a stranger's until a version of the policy names them, and throws why. */
+  async #admit(signed: SignedApproval): Promise<void> {
+    try {
+      this.#judge(signed, this.#policy as Policy);
+    } catch (error) {
+      if (!isStranger(error)) throw error;
+      await this.#hooks.stranger();
+      try {
+        this.#judge(signed, this.#policy as Policy);
+      } catch (still) {
+        if (isStranger(still)) this.#keep(signed);
+        throw still;
+      }
+    }
+    this.#take(signed);
+  }
+  /** Only what its own key signed about this very intent. */
+  #keep(signed: SignedApproval): void {
+    const { approval, publicKey, signature } = signed;
+    const known = this.#strangers.some((other) => other.signature === signature);
+    if (known || approval.intentDigest !== this.#intentDigest) return;
+    if (!verifySigned('approval', approval, publicKey, signature, this.#verify)) return;
+    this.#strangers.push(signed);
+    if (this.#strangers.length > STRANGERS_KEPT) this.#strangers.shift();
+  }
+
   async #signal(expected: Decision, raw: unknown): Promise<void> {
     try {
       const signed = this.#read(expected, raw);
-      this.#judge(signed, await this.#policyKnown());
-      this.#take(signed);
+      await this.#policyKnown();
+      await this.#admit(signed);
     } catch (error) {
       this.#refuse(fromFailure(error));
     }
@@ -185,6 +258,8 @@ export class ApprovalDesk {
       this.#hooks.open();
       if (this.#policy !== undefined) this.#judge(signed, this.#policy);
     } catch (error) {
+      // The policy may have changed: asked in the handler, where questions may be asked.
+      if (isStranger(error)) return;
       throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
     }
   }
@@ -193,8 +268,7 @@ export class ApprovalDesk {
       const signed = this.#read(expected, raw);
       if (this.#policy === undefined) await condition(() => this.#policy !== undefined);
       // Again, since another message may have come in between, and a replay runs no validators.
-      this.#judge(signed, this.#policy as Policy);
-      this.#take(signed);
+      await this.#admit(signed);
       return this.#hooks.receipt(this.count());
     } catch (error) {
       throw toApplicationFailure(fromFailure(error), { forWorkflow: true });

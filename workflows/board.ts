@@ -10,8 +10,19 @@ import type {
   UndoStatus,
 } from '../schema/contracts/saga.ts';
 import { plain } from '../schema/contracts/summaries.ts';
+import { QUORUM_LAG_ALERT_MS } from './progress.ts';
 
 const MARKS = { waiting: '.', done: 'ok', failed: 'FAILED' } as const;
+
+/** Answers that kept the others waiting: the quorum's lag. */
+function lagLines(rows: readonly PartyProgress[]): string[] {
+  const late = rows.flatMap(({ party, steps }) =>
+    steps
+      .filter(({ lagMs }) => (lagMs ?? 0) > QUORUM_LAG_ALERT_MS)
+      .map(({ name, lagMs }) => `- ${name}: ${party} came ${seconds(lagMs ?? 0)} after the first`),
+  );
+  return late.length === 0 ? [] : ['', '**ALERT: quorum lag**', ...late];
+}
 
 /** Parties × steps in padded cells. */
 export function progressTable(rows: readonly PartyProgress[]): string {
@@ -77,12 +88,20 @@ export function transferBoard(status: TransferStatus): string {
     `**Transfer** ${intent.amount} ${plain(intent.asset)} from ${intent.walletId} to ${plain(intent.destination)}`,
     '',
     `**Approvals** ${given.length} of ${quorum || '?'}`,
+    ...(status.policy?.recounted === true
+      ? [`- counted again under version ${status.policy.version} of ${status.policy.policyId}`]
+      : []),
     `- given: ${given.length === 0 ? 'none' : given.join(', ')}`,
     `- missing: ${status.missing.length === 0 ? 'none' : status.missing.map((name) => plain(name)).join(', ')}`,
     ...(rejected.length === 0 ? [] : [`- rejected by: ${rejected.join(', ')}`]),
     ...(status.parties.length === 0
       ? []
-      : ['', `**Attempt** ${status.attempts}`, progressTable(status.parties)]),
+      : [
+          '',
+          `**Attempt** ${status.attempts}`,
+          progressTable(status.parties),
+          ...lagLines(status.parties),
+        ]),
     '',
     `**Intent digest** ${code(status.intentDigest)}`,
     ...(status.transactionId === undefined
@@ -119,12 +138,19 @@ export function keygenBoard(status: KeygenStatus): string {
     `**Phase** ${status.phase}${status.waitingFor ? ` – ${plain(status.waitingFor, 400)}` : ''}`,
     '',
     `**Key** ${request.requestId}: ${request.threshold} of ${request.parties.length} on ${request.network}`,
-    ...(status.address === undefined ? [] : ['', `**Address** ${code(status.address)}`]),
+    ...(status.address === undefined
+      ? []
+      : [
+          '',
+          `**Address** ${code(status.address)} (unchecked here: \`keysaga wallet show\` checks it)`,
+        ]),
     '',
     `**Certificates** ${status.certificates} of ${request.parties.length}`,
     '',
     `**Active at** ${status.activated.length === 0 ? 'none' : status.activated.join(', ')}`,
-    ...(status.parties.length === 0 ? [] : ['', progressTable(status.parties)]),
+    ...(status.parties.length === 0
+      ? []
+      : ['', progressTable(status.parties), ...lagLines(status.parties)]),
     ...undoLines(status.undos),
     ...failureLines(status.failure),
     ...phases(status.phasesMs),

@@ -151,12 +151,12 @@ async function atEach<T>(
       const began = Date.now();
       try {
         answers[i] = await patiently(ceremony, id, isLast, ask);
-        ceremony.progress.set(id, step, 'done');
+        ceremony.progress.set(id, step, 'done', Date.now());
         ceremony.reports.push({ party: id, ok: true, step, milliseconds: Date.now() - began });
       } catch (error) {
         const failure = fromFailure(error);
         failures.push({ party: id, step, error: failure });
-        ceremony.progress.set(id, step, 'failed');
+        ceremony.progress.set(id, step, 'failed', Date.now());
         ceremony.reports.push({
           party: id,
           ok: false,

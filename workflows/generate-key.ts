@@ -136,7 +136,7 @@ async function activate(
           } catch (error) {
             if (handedOver.has(id)) return;
             const { code } = fromFailure(error);
-            saga.progress.set(id, 'activate', 'failed');
+            saga.progress.set(id, 'activate', 'failed', Date.now());
             saga.wait(`activation of ${id} (${code}), tried again`);
             await sleep(backoffMs(wave, BACKOFF_CAPS.afterPivot), {
               summary: `activate ${id}: ${code}`,
@@ -144,7 +144,7 @@ async function activate(
             if (handedOver.has(id)) return;
           }
         }
-        saga.progress.set(id, 'activate', 'done');
+        saga.progress.set(id, 'activate', 'done', Date.now());
         saga.activated.push(id);
         saga.changed();
         // Those of the first t stand in the activation itself.

@@ -1,4 +1,7 @@
 /** What the workflow bundle registers: every export of this file is a workflow type. */
+export { anchor } from './anchor.ts';
+export { changePolicy } from './change-policy.ts';
+export { deliverOrder } from './deliver-order.ts';
 export { deliverUndo } from './deliver-undo.ts';
 export { generateKey } from './generate-key.ts';
 export { transfer } from './transfer.ts';

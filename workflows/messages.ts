@@ -1,6 +1,8 @@
 /** Signals, updates and queries of the sagas. `approve` and `reject` exist as a signal and as an update. */
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
+import type { LeasedAnchor } from '../schema/contracts/intent.ts';
+import type { PolicyChangeStatus } from '../schema/contracts/policy-change.ts';
 import type {
   ApprovalReceipt,
   CancelReceipt,
@@ -14,6 +16,11 @@ export const approveSignal = defineSignal<[unknown]>(MESSAGES.approve);
 export const rejectSignal = defineSignal<[unknown]>(MESSAGES.reject);
 export const approveUpdate = defineUpdate<ApprovalReceipt, [SignedApproval]>(MESSAGES.approve);
 export const rejectUpdate = defineUpdate<ApprovalReceipt, [SignedApproval]>(MESSAGES.reject);
+/** Of the saga that changes a policy: look at it again. Nothing in it is believed. */
+export const policyChangedSignal = defineSignal<[unknown?]>(MESSAGES.policyChanged);
+/** Waits for the lease; fails with what kept it from being had. */
+export const anchorUpdate = defineUpdate<LeasedAnchor>(MESSAGES.anchor);
 export const cancelUpdate = defineUpdate<CancelReceipt>(MESSAGES.cancel);
 export const transferStatus = defineQuery<TransferStatus>(MESSAGES.status);
+export const policyChangeStatus = defineQuery<PolicyChangeStatus>(MESSAGES.status);
 export const keygenStatus = defineQuery<KeygenStatus>(MESSAGES.status);

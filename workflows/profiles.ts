@@ -71,6 +71,15 @@ export const profiles = {
     ...alive,
     ...careful,
   },
+  /** Somebody waits for the answer, before there is a saga that could wait for longer. */
+  lease: {
+    taskQueue: TASK_QUEUES.chain,
+    startToCloseTimeout: 30 * SECOND,
+    scheduleToCloseTimeout: MINUTE,
+    retry: retry(250, 5 * SECOND),
+    ...alive,
+    ...careful,
+  },
   attach: {
     taskQueue: TASK_QUEUES.chain,
     startToCloseTimeout: 30 * SECOND,

@@ -42,6 +42,11 @@ export class Compensations {
     return this.#stack.flat().map(({ status }) => ({ ...status }));
   }
 
+  /** Is an undo of this name on the stack? */
+  has(step: string): boolean {
+    return this.#stack.flat().some((entry) => entry.status.step === step);
+  }
+
   /** Before the step. Several undos at once run in parallel when their turn comes. */
   register(...undos: readonly Undo[]): Registered {
     const entries = undos.map((undo) => ({

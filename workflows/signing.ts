@@ -14,6 +14,7 @@ import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { AttemptFailed, type CeremonyOutcome, type PartyFailure, runCeremony } from './ceremony.ts';
 import { isIntentLevel } from './codes.ts';
 import { abortUndo } from './owed.ts';
+import { followsPolicy } from './policy-watch.ts';
 import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
 import { DEMERIT, Quorum } from './quorum.ts';
 import { chain, ledger, party } from './steps.ts';
@@ -26,26 +27,43 @@ export type SigningJob = {
   readonly built: Built;
   /** Before each attempt: throws what must end the signing instead (interrupted, cancelled, moot). */
   ready(): Promise<void>;
+  /**
+   * Parties hold another version of the policy: asks for the one in force. `same`: nothing new, other parties are tried
+   * and waited for; `again`: the next attempt binds the new one; `rebuild`: this signing ends without a result.
+   */
+  renew?(): Promise<'same' | 'again' | 'rebuild'>;
   /** True when the signing is no longer wanted: waits end early, and `ready` throws. */
   moot(): boolean;
 };
 
-/** Throws the reason that `ready` gave, or the refusal of the intent. */
+/**
+ * Throws the reason that `ready` gave, or the refusal of the intent. Undefined: `renew` said that it must be built anew.
+ */
 export async function signTransaction(
   saga: TransferSaga,
   job: SigningJob,
-): Promise<SignedTransaction> {
+): Promise<SignedTransaction | undefined> {
   const { key } = saga.reservation;
   const quorum = new Quorum(key.parties, key.threshold, job.built.ranking);
   let belowSince: number | undefined;
   let waves = 0;
+  /** Parties refused for the policy's version since it was last asked for with success. */
+  let stale = false;
   for (;;) {
+    if (stale && job.renew !== undefined && followsPolicy()) {
+      const renewed = await job.renew();
+      if (renewed === 'rebuild') return undefined;
+      if (renewed === 'again') {
+        quorum.retrySets();
+        stale = false;
+      }
+    }
     await job.ready();
     const signers = quorum.next();
     if (signers === undefined) {
       belowSince ??= Date.now();
       waves += 1;
-      await waitForParties(saga, job, quorum, belowSince, waves);
+      await waitForParties(saga, job, quorum, belowSince, waves, stale);
       continue;
     }
     if (saga.waitingFor.startsWith('parties')) saga.wait('');
@@ -65,6 +83,7 @@ export async function signTransaction(
         if (error.code === 'PartyUnavailable') quorum.lost(id);
         else blame(quorum, key.parties, id, error);
       }
+      stale ||= outcome.failures.some(({ error }) => error.code === 'PolicyUnknown');
       await report(saga, quorum);
     }
   }
@@ -136,7 +155,10 @@ async function attemptSigning(
     saga.throwIfInterrupted();
     // The other sessions of this attempt are closed while the next one begins.
     saga.background.start(() => saga.undos.runNow(aborts));
-    const refused = error.failures.find((failure) => isIntentLevel(failure.error.code));
+    // What a party lost with its restore is its own: others may still have room for the amount.
+    const refused = error.failures.find(
+      ({ error: { code, details } }) => isIntentLevel(code) && details.rule !== 'unfenced',
+    );
     if (refused !== undefined && job.purpose === 'payment')
       throw new KeysagaError(refused.error.code, refused.error.message, {
         ...refused.error.details,
@@ -252,8 +274,10 @@ async function waitForParties(
   quorum: Quorum,
   belowSince: number,
   wave: number,
+  stale: boolean,
 ): Promise<void> {
   const { key } = saga.reservation;
+  const hints = saga.policyHints;
   const away = quorum.away;
   const here = key.parties.length - away.length;
   const limitMs = withDefaults(saga.input.limits).waitForParties * 1_000;
@@ -268,7 +292,11 @@ async function waitForParties(
   // At the intent's expiry `ready` looks again.
   const untilExpiry = Math.max(1_000, Date.parse(saga.intent.expiresAt) - Date.now());
   const remaining = saga.pivotPassed ? HOUR_MS : Math.min(left, untilExpiry);
-  const why = away.length === 0 ? 'every signer set failed' : `no answer from ${away.join(', ')}`;
+  const why = [
+    ...(stale ? ['parties hold another version of the policy'] : []),
+    ...(away.length > 0 ? [`no answer from ${away.join(', ')}`] : []),
+    ...(!stale && away.length === 0 ? ['every signer set failed'] : []),
+  ].join('; ');
   const alert = saga.pivotPassed ? 'ALERT past the pivot: ' : '';
   saga.wait(`parties: ${alert}${why}; ${here} of ${key.threshold} needed are here`);
   const pause = Math.min(
@@ -300,7 +328,11 @@ async function waitForParties(
     ),
   );
   try {
-    const settled = (): boolean => back > 0 || (away.length > 0 && open === 0) || job.moot();
+    const settled = (): boolean =>
+      back > 0 ||
+      (away.length > 0 && open === 0) ||
+      (stale && saga.policyHints !== hints) ||
+      job.moot();
     const enough = here >= key.threshold;
     await saga.until(settled, enough ? pause : remaining, 'until parties are back');
     // Parties that come and go must not fill the history.

@@ -10,7 +10,14 @@ import type { SagaLimits } from '../schema/contracts/saga.ts';
 import { type PartyStep, partyProfile, profiles } from './profiles.ts';
 
 type LedgerProfile = 'reserve' | 'ledger' | 'report' | 'undoLedger';
-type ChainProfile = 'build' | 'attach' | 'broadcast' | 'confirm' | 'provision' | 'undoChain';
+type ChainProfile =
+  | 'build'
+  | 'lease'
+  | 'attach'
+  | 'broadcast'
+  | 'confirm'
+  | 'provision'
+  | 'undoChain';
 
 export const ledger = (profile: LedgerProfile, summary: string, group?: EventGroupMarker) =>
   proxyActivities<LedgerActivities>({ ...profiles[profile], summary, ...grouped(group) });

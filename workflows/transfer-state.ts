@@ -10,6 +10,7 @@ import type { PartyReport, Reservation } from '../schema/contracts/activities.ts
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
 import type { TransferIntent } from '../schema/contracts/intent.ts';
+import type { TransferPolicy } from '../schema/contracts/policy-change.ts';
 import type { AttemptId } from '../schema/contracts/primitives.ts';
 import type {
   CancelReceipt,
@@ -23,7 +24,8 @@ import { ApprovalDesk } from './approvals.ts';
 import { Background } from './background.ts';
 import { transferBoard } from './board.ts';
 import { isoNow, PhaseClock } from './clock.ts';
-import { cancelUpdate, transferStatus } from './messages.ts';
+import { cancelUpdate, policyChangedSignal, transferStatus } from './messages.ts';
+import { refreshForStranger } from './policy-watch.ts';
 import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
 import { Progress } from './progress.ts';
 import { Compensations } from './saga.ts';
@@ -60,16 +62,21 @@ export class TransferSaga {
   failure: FailureInfo | undefined;
   /** Nothing can change the end any more. */
   ended = false;
+  /** How often somebody said that the policy may have changed. */
+  policyHints = 0;
 
   readonly #scope = new CancellationScope();
   readonly #groups = new PhaseGroups();
   readonly #attributes = new SearchAttributes();
   #reservation: Reservation | undefined;
   #interruption: KeysagaError | undefined;
+  /** The version changed after the reservation. */
+  #recounted = false;
 
   constructor(input: TransferInput) {
     this.input = input;
     this.intent = input.intent;
+    const stranger = refreshForStranger();
     this.desk = new ApprovalDesk(input.intentDigest, {
       accepted: (signed) => {
         const { approver, decision } = signed.approval;
@@ -95,6 +102,7 @@ export class TransferSaga {
             state: this.clock.phase,
           });
       },
+      stranger: () => stranger(this),
       receipt: ({ approved, missing }) => ({
         approved: approved.length,
         quorum: this.quorum,
@@ -103,6 +111,9 @@ export class TransferSaga {
       }),
     });
     setHandler(transferStatus, () => this.status());
+    setHandler(policyChangedSignal, () => {
+      this.policyHints += 1;
+    });
     setHandler(cancelUpdate, () => this.requestCancel());
     this.#attributes.update({
       wallet: this.intent.walletId,
@@ -121,6 +132,25 @@ export class TransferSaga {
     this.#reservation = reservation;
     this.desk.policy = reservation.policy.policy;
     this.#attributes.update({ protocol: reservation.key.protocol });
+  }
+  /**
+   * Takes the version in force; true when it is another than before. Answers may overtake each other, and no version
+   * follows an older one. Whoever the new version names and has rejected already ends the transfer.
+   */
+  adoptPolicy({ signed, policyHash }: TransferPolicy): boolean {
+    const { reservation } = this;
+    if (
+      policyHash === reservation.policyHash ||
+      signed.policy.version <= reservation.policy.policy.version
+    )
+      return false;
+    this.#recounted = true;
+    this.reservation = { ...reservation, policy: signed, policyHash };
+    const [by] = this.desk.count().rejected;
+    if (by !== undefined)
+      this.interrupt(new KeysagaError('IntentRejected', `Rejected by ${by}.`, { approver: by }));
+    this.changed();
+    return true;
   }
   get quorum(): number {
     return this.#reservation?.policy.policy.quorum ?? 0;
@@ -167,6 +197,16 @@ export class TransferSaga {
       quorum: this.quorum,
       approvals: [...this.desk.decisions],
       missing: this.missing,
+      ...(this.#reservation === undefined
+        ? {}
+        : {
+            policy: {
+              policyId: this.#reservation.policy.policy.policyId,
+              version: this.#reservation.policy.policy.version,
+              policyHash: this.#reservation.policyHash,
+              recounted: this.#recounted,
+            },
+          }),
       refusedMessages: this.desk.refused,
       ...(this.attempt === undefined ? {} : { attempt: this.attempt }),
       attempts: this.attempts,

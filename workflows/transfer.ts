@@ -11,11 +11,13 @@ import {
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
-import type { Built } from '../schema/contracts/activities.ts';
+import type { BuildAnswer } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import { TransferInput, type TransferResult } from '../schema/contracts/saga.ts';
+import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { rethrowDefect } from './defects.ts';
+import { followsPolicy, PolicyChangeWait, refreshPolicy, waitForQuorum } from './policy-watch.ts';
 import { signTransaction } from './signing.ts';
 import { chain, ledger } from './steps.ts';
 import { TransferSaga } from './transfer-state.ts';
@@ -55,21 +57,39 @@ function readInput(raw: unknown): TransferInput {
 /** The saga's path. Throws what ends it otherwise; `undo` decides what follows. */
 async function pay(saga: TransferSaga): Promise<Final> {
   await reserve(saga);
-  await approvals(saga);
-  const built = await build(saga);
-  const signed =
-    built.signed ??
-    (await signTransaction(saga, {
-      purpose: 'payment',
-      built,
-      moot: () => saga.pivotPassed && saga.cancelRequested,
-      ready: () => readyToSign(saga),
-    }));
+  const signed = await payment(saga);
   saga.pivotPassed = true;
   saga.undos.dismissAll();
   saga.transactionId = signed.id;
   saga.transaction = signed;
   return deliver(saga);
+}
+
+/** Approved, built and signed, under one version of the policy: when that changes on the way, it begins anew. */
+async function payment(saga: TransferSaga): Promise<SignedTransaction> {
+  const change = new PolicyChangeWait();
+  for (;;) {
+    await approvals(saga);
+    const built = await build(saga);
+    if (built.unsigned === undefined) {
+      await change.counted(saga, built.policy);
+      continue;
+    }
+    const signed =
+      built.signed ??
+      (await signTransaction(saga, {
+        purpose: 'payment',
+        built,
+        moot: () => saga.pivotPassed && saga.cancelRequested,
+        ready: () => readyToSign(saga),
+        renew: async () => {
+          if (!(await refreshPolicy(saga))) return 'same';
+          // Past the pivot the bytes are fixed; before it the new version may want another fee.
+          return saga.pivotPassed ? 'again' : 'rebuild';
+        },
+      }));
+    if (signed !== undefined) return signed;
+  }
 }
 
 async function reserve(saga: TransferSaga): Promise<void> {
@@ -109,15 +129,22 @@ async function approvals(saga: TransferSaga): Promise<void> {
     if (saga.pivotPassed) {
       diverted(saga);
       saga.wait('ALERT: the pivot has passed, and the approvals must be given again');
-      await condition(() => desk.quorumReached || saga.cancelRequested);
-      continue;
+      if (!followsPolicy()) {
+        await condition(() => desk.quorumReached || saga.cancelRequested);
+        continue;
+      }
+      await waitForQuorum(saga, expires);
+      diverted(saga);
+    } else {
+      saga.wait(`approvals until ${saga.intent.expiresAt}`);
+      if (followsPolicy()) await waitForQuorum(saga, expires);
+      else
+        await saga.until(
+          () => desk.quorumReached,
+          expires - Date.now(),
+          `intent expires ${saga.intent.expiresAt}`,
+        );
     }
-    saga.wait(`approvals until ${saga.intent.expiresAt}`);
-    await saga.until(
-      () => desk.quorumReached,
-      expires - Date.now(),
-      `intent expires ${saga.intent.expiresAt}`,
-    );
     if (!desk.quorumReached && Date.now() >= expires)
       throw new KeysagaError('IntentExpired', `Not approved before ${saga.intent.expiresAt}.`, {
         missing: saga.missing,
@@ -133,10 +160,16 @@ async function approvals(saga: TransferSaga): Promise<void> {
   saga.wait('');
 }
 
-async function build(saga: TransferSaga): Promise<Built> {
+const RELEASE_LEASE = 'release the lease';
+
+async function build(saga: TransferSaga): Promise<BuildAnswer> {
   const { intent } = saga;
   saga.enter('Preparing', 'a lease and the unsigned transaction');
-  const step = () => chain('build', 'build the payment', saga.group()).build({ intent });
+  const step = () =>
+    chain('build', 'build the payment', saga.group()).build({
+      intent,
+      policyHash: saga.reservation.policyHash,
+    });
   if (saga.pivotPassed) {
     const built = await saga
       .insist('build', step, () => saga.cancelRequested)
@@ -147,13 +180,14 @@ async function build(saga: TransferSaga): Promise<Built> {
     saga.wait('');
     return built;
   }
-  saga.undos.register({
-    step: 'release the lease',
-    run: () =>
-      chain('undoChain', 'undo: release the lease', saga.group()).releaseLease({
-        requestId: intent.requestId,
-      }),
-  });
+  if (!saga.undos.has(RELEASE_LEASE))
+    saga.undos.register({
+      step: RELEASE_LEASE,
+      run: () =>
+        chain('undoChain', 'undo: release the lease', saga.group()).releaseLease({
+          requestId: intent.requestId,
+        }),
+    });
   const built = await saga.run(step);
   saga.wait('');
   return built;

@@ -58,7 +58,7 @@ export async function follow(
           return isPayment
             ? { won: 'payment', id, confirmations: status.confirmations }
             : { won: 'void', id };
-        wanted = status.confirmations + 1;
+        wanted = nextWanted(status.confirmations);
         break;
       }
       case 'failed':
@@ -85,6 +85,10 @@ export async function follow(
   }
   return undefined;
 }
+
+/** Doubled, up to what `confirm` takes: a handful of answers on the way to final, however many blocks that is. */
+const nextWanted = (confirmations: number): number =>
+  Math.max(confirmations + 1, Math.min(confirmations * 2 + 1, 10_000));
 
 /** One long poll, left behind when `stop` says so. */
 async function ask(
@@ -193,7 +197,7 @@ async function makeVoid(saga: TransferSaga, moot: () => boolean): Promise<string
         const built = await chain('build', 'build the void', saga.group()).buildVoid({
           intent: saga.intent,
         });
-        return (
+        const signed =
           built.signed ??
           (await signTransaction(saga, {
             purpose: 'void',
@@ -202,8 +206,11 @@ async function makeVoid(saga: TransferSaga, moot: () => boolean): Promise<string
             ready: async () => {
               if (moot()) throw new KeysagaError('StateConflict', 'The payment is final.');
             },
-          }))
-        );
+          }));
+        // A void needs no version of its own, so that nothing asks for another.
+        if (signed === undefined)
+          throw new KeysagaError('StateConflict', 'The void was not signed.');
+        return signed;
       },
       moot,
     );

@@ -3,16 +3,20 @@
 import type { Chains } from '../../core/ports/blockchain.ts';
 import type { Clock, FailPoints } from '../../core/ports/clock.ts';
 import type { Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
-import type { PolicySource } from '../../core/ports/policy-source.ts';
+import type { PolicySource, PolicySubjects } from '../../core/ports/policy-source.ts';
 import type { ProtocolRegistry } from '../../core/ports/protocol.ts';
 import type { VerifySignature } from '../../core/signed.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
+import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 
 export type CoordinatorDeps = {
   readonly uow: UnitOfWork;
   readonly chains: Chains;
   readonly protocols: ProtocolRegistry;
   readonly policies: PolicySource;
+  readonly subjects: PolicySubjects;
+  /** Checks a document and its administrators' signatures, answers with its hash; throws what is wrong with it. */
+  readonly verifyPolicy: (signed: SignedPolicy) => string;
   readonly clock: Clock;
   readonly failPoints: FailPoints;
   /** Party id → its Ed25519 identity key, hex: pinned in the coordinator's own configuration. */

@@ -2,6 +2,7 @@
 import type { LedgerActivities } from '../../schema/contracts/activities.ts';
 import { type CoordinatorDeps, failPointsOf } from './deps.ts';
 import { createKeyLedger } from './keys.ts';
+import { createPolicyLedger } from './policy.ts';
 import { createTransferLedger } from './transfers.ts';
 
 export type { CoordinatorDeps } from './deps.ts';
@@ -24,9 +25,14 @@ export const LEDGER_FAIL_POINTS = failPointsOf([
   'recordActivation',
   'failKey',
   'adoptPolicy',
+  'proposePolicy',
+  'recordPolicyReceipt',
+  'recordPolicyFork',
+  'transferPolicy',
 ]);
 
 export const createLedgerActivities = (deps: CoordinatorDeps): LedgerActivities => ({
   ...createTransferLedger(deps),
   ...createKeyLedger(deps),
+  ...createPolicyLedger(deps),
 });

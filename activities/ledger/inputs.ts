@@ -7,11 +7,17 @@ import {
   KeyDescriptor,
   SignedCertificate,
 } from '../../schema/contracts/key.ts';
-import { SigningPurpose } from '../../schema/contracts/party.ts';
+import { SignedPolicyReceipt, SigningPurpose } from '../../schema/contracts/party.ts';
+import {
+  ChangePolicyInput,
+  PolicyQuery,
+  PolicyVersion,
+} from '../../schema/contracts/policy-change.ts';
 import {
   AttemptId,
   Hex32,
   PartyId,
+  PolicyId,
   RequestId,
   WalletId,
 } from '../../schema/contracts/primitives.ts';
@@ -70,6 +76,19 @@ export const inputs = {
   }),
   activateWallet: z.strictObject({ requestId: RequestId, activated: z.array(PartyId).max(16) }),
   recordActivation: z.strictObject({ requestId: RequestId, party: PartyId }),
+  proposePolicy: ChangePolicyInput.omit({ redeliver: true }).extend({ workflowId: WorkflowId }),
+  recordPolicyReceipt: z.strictObject({ signed: SignedPolicyReceipt }),
+  recordPolicyFork: z.strictObject({
+    policyId: PolicyId,
+    version: PolicyVersion,
+    policyHash: Hex32,
+    party: PartyId,
+    reason: Reason,
+  }),
+  policyVersions: z.strictObject({ policyId: PolicyId, from: PolicyVersion, to: PolicyVersion }),
+  policyWaiters: z.strictObject({ policyId: PolicyId }),
+  transferPolicy: z.strictObject({ requestId: RequestId }),
+  readPolicy: PolicyQuery,
   failKey: z.strictObject({ requestId: RequestId, failure: FailureInfo }),
 } as const;
 

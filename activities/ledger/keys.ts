@@ -48,7 +48,7 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
     const protocol = protocols.get(request.protocol);
     const { scheme, curve, parties } = protocol.metadata;
     if (
-      scheme !== codec.scheme ||
+      !(codec.schemes ?? [codec.scheme]).includes(scheme) ||
       curve !== codec.curve ||
       count < parties.min ||
       count > parties.max
@@ -99,7 +99,7 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
           party: unknown,
         });
       const protocol = protocolFor(request);
-      const policy = await policies.current(request.policyId);
+      const policy = await policies.inForce(request.policyId, request);
       return commit(deps, 'reserveKey', async (tx) => {
         await tx.claim(CLAIM, request.requestId, digestHex('request', { request, workflowId }));
         const { state, version } = await load(tx, request.requestId);

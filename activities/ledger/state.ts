@@ -3,6 +3,7 @@
 import { keyFold } from '../../core/key/index.ts';
 import type { Chains } from '../../core/ports/blockchain.ts';
 import type { EventLog, Lease, Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
+import { leaseOfKey } from '../../core/rules/effects.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import {
   decideTransfer,
@@ -111,11 +112,8 @@ export async function closeLeases(
   const taken = new Set<string>();
   if (landed !== null) {
     const { codec } = chains.get(transfer.intent.chain);
-    // `bitcoin:<txid>:<vout>` is leased as `bitcoin:<network>:<txid>:<vout>`, and so on.
-    for (const entry of codec.decode(landed, hexToBytes(key.publicKey)).conflictKeys) {
-      const [family, ...rest] = entry.split(':');
-      taken.add([family, transfer.intent.chain, ...rest].join(':'));
-    }
+    for (const entry of codec.decode(landed, hexToBytes(key.publicKey)).conflictKeys)
+      taken.add(leaseOfKey(entry, transfer.intent.chain));
   }
   await tx.leases.setState(
     transfer.requestId,
@@ -128,6 +126,18 @@ export async function closeLeases(
     resources.filter((resource) => !taken.has(resource)),
   );
 }
+
+/** Gives back what is held and was never built on: no transfer of this request id has begun. */
+export const releaseHeld = (
+  tx: Transaction,
+  requestId: RequestId,
+  leases: readonly Lease[],
+): Promise<void> =>
+  tx.leases.setState(
+    requestId,
+    'released',
+    leases.filter((lease) => lease.state === 'held').map((lease) => lease.resource),
+  );
 
 /** The bytes that are final on chain; null when it is a transaction that nobody here built, or none. */
 function landedBytes(transfer: Transfer): UnsignedTransaction | null {

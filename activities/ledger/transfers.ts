@@ -1,7 +1,8 @@
 /** The ledger's part in a transfer: from its reservation to its end. */
+import { anchorFold, giveBack, requireAnchorLeased } from '../../core/anchor.ts';
 import { checkApproval } from '../../core/approvals.ts';
 import { intentDigest as digestOf, parseIntent } from '../../core/intent.ts';
-import type { Transaction } from '../../core/ports/ledger.ts';
+import type { Lease, Transaction } from '../../core/ports/ledger.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
   decideTransfer,
@@ -13,20 +14,23 @@ import {
 } from '../../core/transfer/index.ts';
 import { reserve, walletFold } from '../../core/wallet/index.ts';
 import type { LedgerActivities, Reservation } from '../../schema/contracts/activities.ts';
+import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { streams } from '../../schema/contracts/events.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { type CoordinatorDeps, commit } from './deps.ts';
 import { parse } from './inputs.ts';
-import { policyByHash } from './policy.ts';
+import { knownPolicies, policyByHash } from './policy.ts';
 import {
   appendTransfer,
   closeLeases,
   closeReservation,
   createKeyReader,
   loadTransfer,
+  releaseHeld,
 } from './state.ts';
 
 export type TransferLedger = Pick<
@@ -103,7 +107,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     key: KeyDescriptor,
   ): Promise<{ policyHash: string; transfer?: Transfer } | undefined> => {
     const walletStream = streams.wallet(intent.walletId);
-    const policy = await policies.current(key.policyId);
+    const policy = await policies.inForce(key.policyId, key);
     // The balance is asked for before the transaction: no lock waits for a node.
     const before = (await uow.events.load(walletStream, walletFold)).state.spends;
     const chain = chains.get(intent.chain);
@@ -111,10 +115,14 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     const asset =
       intent.asset === 'native' ? native : await chain.balance(key.address, intent.asset);
     return commit(deps, 'reserve', async (tx) => {
+      // The rows first, as everywhere: whoever gives the anchor back has done so already, or finds the transfer begun.
+      const leases =
+        intent.anchor === undefined ? [] : await tx.leases.lockByOwner(intent.requestId);
       const { fresh } = await tx.claim(CLAIM, intent.requestId, digestHex('request', data));
       const current = await tx.events.load(streams.transfer(intent.requestId), transferFold);
       if (!fresh && current.state !== null)
         return { policyHash: current.state.policyHash, transfer: current.state };
+      requireAnchorLeased(intent, key.address, leases);
       await tx.lock(walletStream);
       const wallet = await tx.events.load(walletStream, walletFold);
       if (wallet.state.spends !== before) return undefined;
@@ -136,12 +144,59 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     });
   };
 
+  /**
+   * The word of an approver, under the transfer's version or another that stands: one that the saga counted may have
+   * been given before the policy changed, and what a version no longer counts stays evidence for a void.
+   */
+  const checkDecision = async (
+    policyId: string,
+    asked: Transfer,
+    signed: SignedApproval,
+  ): Promise<void> => {
+    // The saga counted it when it came; whether it has expired since is not the ledger's question.
+    const check = ({ policy }: SignedPolicy) =>
+      checkApproval({
+        signed,
+        intentDigest: asked.intentDigest,
+        policy,
+        now: Date.parse(signed.approval.at),
+        verify: deps.verify,
+      });
+    try {
+      check(await policyByHash(deps, policyId, asked.policyHash));
+    } catch (refusal) {
+      for (const version of await knownPolicies(uow, policyId)) {
+        try {
+          return check(version);
+        } catch {
+          // Not under this one either.
+        }
+      }
+      throw refusal;
+    }
+  };
+
   /** Read before a transaction begins: a second connection asked for inside one could wait for ever. */
   const known = async (
     requestId: RequestId,
   ): Promise<{ transfer: Transfer; key: KeyDescriptor }> => {
     const { transfer } = await loadTransfer(uow.events, requestId);
     return { transfer, key: await keyOf(transfer.intent.walletId) };
+  };
+
+  /** Nothing was ever reserved under this id, and nothing will be: what was leased ahead for it goes back. */
+  const giveAnchorBack = async (
+    tx: Transaction,
+    requestId: RequestId,
+    leases: readonly Lease[],
+    reason: string,
+  ): Promise<void> => {
+    const stream = streams.anchor(requestId);
+    const { state, version } = await tx.events.load(stream, anchorFold);
+    if (state.leased === null) return;
+    const events = giveBack(state, requestId, reason);
+    if (events.length > 0) await tx.events.append(stream, version, events);
+    await releaseHeld(tx, requestId, leases);
   };
 
   /** Marks the id as given up when nothing was ever reserved under it. */
@@ -212,15 +267,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     recordDecision: async (input) => {
       const { requestId, signed } = parse('recordDecision', input);
       const { transfer: asked, key } = await known(requestId);
-      const { policy } = await policyByHash(deps, key.policyId, asked.policyHash);
-      // The saga counted it when it came; whether it has expired since is not the ledger's question.
-      checkApproval({
-        signed,
-        intentDigest: asked.intentDigest,
-        policy,
-        now: Date.parse(signed.approval.at),
-        verify: deps.verify,
-      });
+      await checkDecision(key.policyId, asked, signed);
       await commit(deps, 'recordDecision', async (tx) => {
         const { transfer, version } = await loadTransfer(tx.events, requestId);
         await appendTransfer(
@@ -279,7 +326,10 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
         await tx.lock(streams.transfer(requestId));
         const leases = await tx.leases.lockByOwner(requestId);
         const { state, version } = await tx.events.load(streams.transfer(requestId), transferFold);
-        if (state === null) return giveUp(tx, requestId);
+        if (state === null) {
+          await giveUp(tx, requestId);
+          return giveAnchorBack(tx, requestId, leases, failure.code);
+        }
         if (key === undefined) throw begun(requestId);
         // After the pivot this succeeds only when the line is over, so the leases may be closed.
         const events = decideTransfer.fail(state, failure, voidTransactionId);

@@ -2,18 +2,35 @@
 
 import { parseWith } from '../../core/parse.ts';
 import { checkSuccession, verifySignedPolicy } from '../../core/policy.ts';
+import type { PartyTransaction, SessionRow } from '../../core/ports/party-store.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { PolicyDelivery, type SignedPolicyReceipt } from '../../schema/contracts/party.ts';
+import { advance, noteCommitted } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
+import { checkChain, guarded } from './fence.ts';
+import type { LiveRuns } from './live-runs.ts';
 import { closeSession, eraseClosed } from './sessions.ts';
 
-export async function receivePolicy(deps: PartyDeps, input: unknown): Promise<SignedPolicyReceipt> {
+export async function receivePolicy(
+  deps: PartyDeps,
+  live: LiveRuns,
+  input: unknown,
+): Promise<SignedPolicyReceipt> {
   const { signed } = parseWith(PolicyDelivery, input, 'policy');
   const { administrators, administratorQuorum, party } = deps.settings;
   const hash = verifySignedPolicy(signed, administrators, administratorQuorum);
   const { policyId, version } = signed.policy;
-  const closed = await deps.store.transaction(async (tx) => {
+  const closed = await guarded(deps, live, async () => {
+    const fenced = (await checkChain(deps, live)) === 'fenced';
+    return deps.store.transaction((tx) => take(tx, fenced));
+  });
+  await noteCommitted(deps);
+  await eraseClosed(deps, closed);
+  const receipt = { party, policyId, version, policyHash: hash };
+  return { receipt, signature: deps.identity.sign(signedBytes('receipt', receipt)) };
+
+  async function take(tx: PartyTransaction, fenced: boolean): Promise<readonly SessionRow[]> {
     // No prepare may bind the old version once this commits: those under way commit first, and are seen below.
     await tx.lockPolicy(policyId, 'update');
     const versions = await tx.policyVersions(policyId);
@@ -23,7 +40,8 @@ export async function receivePolicy(deps: PartyDeps, input: unknown): Promise<Si
         throw new KeysagaError(
           'PolicyViolation',
           'This party holds another document of that version.',
-          { field: 'version' },
+          // The first one stays: whoever got two of them signed must not be able to choose afterwards.
+          { field: 'document', holds: version, holdsHash: same.hash },
         );
       return [];
     }
@@ -32,6 +50,7 @@ export async function receivePolicy(deps: PartyDeps, input: unknown): Promise<Si
       if (version !== 1)
         throw new KeysagaError('PolicyViolation', 'A policy begins with version 1.', {
           field: 'version',
+          holds: 0,
         });
     } else checkSuccession(current.document.policy, signed.policy);
     const now = deps.clock.now();
@@ -46,9 +65,9 @@ export async function receivePolicy(deps: PartyDeps, input: unknown): Promise<Si
       at: now,
       detail: { policyId, version: `${version}`, hash },
     });
+    // A receipt says for good that the version before is dead here. A fenced party catches up before its order.
+    const link = { kind: 'policy' as const, attempt: null, sessionId: '', outboxHash: hash };
+    if (!fenced) await advance(deps, tx, link, now);
     return open;
-  });
-  await eraseClosed(deps, closed);
-  const receipt = { party, policyId, version, policyHash: hash };
-  return { receipt, signature: deps.identity.sign(signedBytes('receipt', receipt)) };
+  }
 }

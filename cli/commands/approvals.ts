@@ -11,7 +11,14 @@ import { contextOf, leaf } from '../command.ts';
 import { COMMAND } from '../context.ts';
 import { decide } from '../decide.ts';
 import { type Io, styleOf, writeLine } from '../io.ts';
-import { describeKeyFile, openApproverKey, readKeyFile, sealApproverKey } from '../keyfile.ts';
+import {
+  describeKeyFile,
+  type KeyRole,
+  openKey,
+  readKeyFile,
+  requireRole,
+  sealKey,
+} from '../keyfile.ts';
 import { confirmed, passphraseFor } from '../passphrase.ts';
 import { decidedBy, intentLines } from '../words.ts';
 
@@ -43,7 +50,7 @@ export const approvalsCommand = (io: Io): Command =>
         const approver =
           options.keyFile === undefined
             ? options.as
-            : describeKeyFile(readKeyFile(options.keyFile)).approver;
+            : requireRole(readKeyFile(options.keyFile), 'approver').name;
         const found = await client.transfers(
           approver === undefined ? { open: true } : { approver },
         );
@@ -96,9 +103,11 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
     .option('--yes', 'do not ask; for those who have read it elsewhere')
     .action(async (id: string, options: DecideCliOptions) => {
       const context = contextOf(io, options);
+      // A key of another role is refused before anything is asked of anybody.
+      if (options.keyFile !== undefined) requireRole(readKeyFile(options.keyFile), 'approver');
       await context.withClient(async (client, { config }) => {
         const text = readKeyFile(keyFileOf(config, options));
-        const { approver } = describeKeyFile(text);
+        const { name: approver } = requireRole(text, 'approver');
         const { signed, status } = await decide(client, {
           requestId: id,
           decision,
@@ -118,7 +127,7 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
               throw new KeysagaError('Cancelled', 'Nothing was signed.');
           },
           key: async () =>
-            openApproverKey(text, await passphraseFor(io, approver, options.passphraseFile)),
+            openKey(text, await passphraseFor(io, approver, options.passphraseFile), 'approver'),
         });
         const given = decidedBy(status, 'approve').length;
         context.print(
@@ -137,22 +146,28 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
       });
     });
 
-export const approverCommand = (io: Io): Command =>
+/** `keysaga approver-key` and `administrator-key`: two roles, two files, never one key. */
+export const keyCommand = (io: Io, role: KeyRole): Command =>
   leaf(
-    'approver-key',
-    'Make an approver’s passphrase-protected key file; the public key goes into a policy',
+    `${role}-key`,
+    role === 'approver'
+      ? 'Make an approver’s passphrase-protected key file; the public key goes into a policy'
+      : 'Make an administrator’s passphrase-protected key file; every party pins the public key',
   )
-    .argument('<approver>', 'the name that the policy will have')
+    .argument(
+      `<${role}>`,
+      role === 'approver' ? 'the name that the policy will have' : 'the name that parties pin',
+    )
     .requiredOption('--key-file <path>', 'where to write it; must not exist')
     .option('--passphrase-file <path>', 'else KEYSAGA_PASSPHRASE, else a prompt')
     .action(
       async (
-        approver: string,
+        name: string,
         options: { keyFile: string; passphraseFile?: string; json?: boolean },
       ) => {
-        const passphrase = await passphraseFor(io, `${approver} (new)`, options.passphraseFile);
+        const passphrase = await passphraseFor(io, `${name} (new)`, options.passphraseFile);
         const seed = randomBytes(32);
-        const text = await sealApproverKey(approver, seed, passphrase);
+        const text = await sealKey({ role, name }, seed, passphrase);
         seed.fill(0);
         let fd: number;
         try {
@@ -170,8 +185,8 @@ export const approverCommand = (io: Io): Command =>
         closeSync(fd);
         const { publicKey } = describeKeyFile(text);
         contextOf(io, options).print(
-          { approver, publicKey, keyFile: options.keyFile },
-          `${approver}  ${publicKey}\nwritten to ${options.keyFile}`,
+          { [role]: name, role, publicKey, keyFile: options.keyFile },
+          `${name}  ${publicKey}\nwritten to ${options.keyFile}`,
         );
       },
     );

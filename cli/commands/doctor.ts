@@ -84,7 +84,7 @@ async function jsonRpc(
 function partChecks(record: StackRecord, dataDir: string): Check[] {
   const log = (part: string) =>
     `See ${shown(`${dataDir}/logs/${part}.log`)}, then stop and start again.`;
-  const { postgres: database, bitcoin, solana, temporal } = record;
+  const { postgres: database, bitcoin, solana, ethereum, temporal } = record;
   const checks: Check[] = [];
   if (database !== undefined)
     checks.push({
@@ -120,6 +120,19 @@ function partChecks(record: StackRecord, dataDir: string): Check[] {
           jsonRpc(solana.rpcUrl, 'getSlot'),
         ]);
         return `${String((version as Record<string, unknown>)['solana-core'] ?? '')}, slot ${Number(slot)}`;
+      },
+    });
+  if (ethereum !== undefined)
+    checks.push({
+      part: 'ethereum',
+      where: bare(ethereum.rpcUrl),
+      remedy: log('ethereum'),
+      look: async () => {
+        const [version, height] = await Promise.all([
+          jsonRpc(ethereum.rpcUrl, 'web3_clientVersion'),
+          jsonRpc(ethereum.rpcUrl, 'eth_blockNumber'),
+        ]);
+        return `${String(version)}, height ${Number(height)}`;
       },
     });
   if (temporal !== undefined)

@@ -1,7 +1,14 @@
 /** `keysaga transfer`, `transfers`, `watch` and `cancel`. */
 import { randomBytes } from 'node:crypto';
 import type { Command } from 'commander';
-import type { KeysagaClient, TransferFilter, Wallet } from '../../client/index.ts';
+import {
+  anchorDemandedBy,
+  anchoredOn,
+  anchorRequestFor,
+  type KeysagaClient,
+  type TransferFilter,
+  type Wallet,
+} from '../../client/index.ts';
 import { formatAmount } from '../../core/assets.ts';
 import { parseIntent } from '../../core/intent.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
@@ -53,9 +60,16 @@ export function intentFor(
 async function sameAgain(client: KeysagaClient, intent: TransferIntent): Promise<TransferIntent> {
   const status = await client.status(intent.requestId).catch(() => undefined);
   if (status === undefined) return intent;
-  const { issuedAt, expiresAt } = status.intent;
-  return { ...intent, issuedAt, expiresAt };
+  const { issuedAt, expiresAt, anchor } = status.intent;
+  return { ...intent, issuedAt, expiresAt, ...(anchor === undefined ? {} : { anchor }) };
 }
+
+/** Does the policy want an anchor? When nobody can say now, the transfer begins without one, and is told. */
+const demanded = (client: KeysagaClient, intent: TransferIntent): Promise<boolean> =>
+  client.policy({ walletId: intent.walletId }).then(
+    (policy) => anchorDemandedBy(policy, intent),
+    () => false,
+  );
 
 export function transferCommand(io: Io): Command {
   return leaf('transfer', 'Start a transfer; it waits until enough approvers have signed')
@@ -66,15 +80,32 @@ export function transferCommand(io: Io): Command {
     .option('--memo <text>', 'for the people who approve; never on chain')
     .option('--request-id <id>', 'the same id is the same transfer; default: a new one')
     .option('--expires <time>', 'how long it may be approved and signed: 30m, 24h, 7d', '24h')
+    .option(
+      '--anchor',
+      'lease an output or a nonce first, which the intent then names and must spend: it is paid at most once, whoever is corrupt; done unasked where the policy demands it',
+    )
     .option('--watch', 'stay and follow it')
     .action(
-      async (options: IntentOptions & { wallet: string; watch?: boolean; json?: boolean }) => {
+      async (
+        options: IntentOptions & {
+          wallet: string;
+          watch?: boolean;
+          json?: boolean;
+          anchor?: boolean;
+        },
+      ) => {
         const context = contextOf(io, options);
         await context.withClient(async (client, { config }) => {
           const wallet = await client.wallet(options.wallet);
           const drafted = intentFor(wallet, options, Date.now());
-          const intent =
+          const meant =
             options.requestId === undefined ? drafted : await sameAgain(client, drafted);
+          const anchored =
+            meant.anchor === undefined &&
+            (options.anchor === true || (await demanded(client, meant)));
+          const intent = anchored
+            ? anchoredOn(meant, await client.anchor(anchorRequestFor(meant)))
+            : meant;
           const started = await client.transfer(intent);
           const link = sagaLink(config, started.workflowId);
           if (options.watch !== true || !context.json)

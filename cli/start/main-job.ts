@@ -15,7 +15,7 @@ import type { TransferStatus } from '../../schema/contracts/saga.ts';
 import { payFromFaucet } from '../commands/faucet.ts';
 import { freshRequestId } from '../commands/transfer.ts';
 import { decide } from '../decide.ts';
-import { openApproverKey, readKeyFile } from '../keyfile.ts';
+import { openKey, readKeyFile } from '../keyfile.ts';
 import { keygenLine, transferLine } from '../words.ts';
 import type { LocalSecrets } from './secrets.ts';
 
@@ -63,7 +63,7 @@ export async function demoWallet(
       say(keygenLine(status));
       failed = status.phase === 'Failed';
     }
-    if (!failed) return client.wallet(id, { wait: true });
+    if (!failed) return client.wallet(id, { wait: true, as: request });
   }
   throw new KeysagaError(
     'StateConflict',
@@ -200,7 +200,7 @@ export async function approveAs(
       decision: 'approve',
       validForMs: 86_400_000,
       show: async ({ intent }) => say(`signs ${intent.requestId}`),
-      key: () => openApproverKey(text, passphrase),
+      key: () => openKey(text, passphrase, 'approver'),
     });
     say(`${requestId}: ${status.approvals.length} of ${status.quorum}`);
   }

@@ -3,7 +3,7 @@
  * with another operator; here one folder holds them all, which is why the local stack is for development only.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseWith } from '../../core/parse.ts';
 import { checkPolicy } from '../../core/policy.ts';
@@ -13,7 +13,7 @@ import type { ChainName, Topology } from '../../dev/topology.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { Policy, SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { AdministratorId, ApproverId, PartyId } from '../../schema/contracts/primitives.ts';
-import { describeKeyFile, sealApproverKey } from '../keyfile.ts';
+import { describeKeyFile, type KeyRole, openKey, sealKey } from '../keyfile.ts';
 
 export type PartyFiles = {
   readonly party: PartyId;
@@ -29,6 +29,7 @@ export type LocalSecrets = {
   readonly administrators: readonly {
     readonly name: AdministratorId;
     readonly publicKey: string;
+    readonly keyFile: string;
   }[];
   readonly approvers: readonly {
     readonly name: ApproverId;
@@ -36,6 +37,7 @@ export type LocalSecrets = {
     readonly keyFile: string;
   }[];
   readonly demoPassphraseFile: string;
+  readonly administratorPassphraseFile: string;
   /** Version 1, signed by a quorum of the administrators. */
   readonly policyFile: string;
 };
@@ -60,22 +62,40 @@ function keyOf(file: string): Uint8Array {
 
 export const demoPassphraseFile = (dataDir: string): string =>
   join(dataDir, 'approvers', 'passphrase');
+export const administratorPassphraseFile = (dataDir: string): string =>
+  join(dataDir, 'administrators', 'passphrase');
 
-async function approverKeys(names: readonly ApproverId[], dataDir: string) {
-  const home = folder(dataDir, 'approvers');
-  const passphrase = readOrCreate(
-    demoPassphraseFile(dataDir),
-    () => `${randomBytes(15).toString('base64url')}\n`,
-  ).trim();
+/** The passphrase that all of the role's files on this machine share. */
+const passphraseOf = (home: string): string =>
+  readOrCreate(join(home, 'passphrase'), () => `${randomBytes(15).toString('base64url')}\n`).trim();
+
+type PersonKey<N> = {
+  readonly name: N;
+  readonly publicKey: string;
+  readonly keyFile: string;
+  /** Only of a key that was made just now: opening a file takes a fraction of a second. */
+  readonly seed?: Uint8Array;
+};
+
+/** One passphrase-protected file a name, made when absent. */
+function personKeys<N extends string>(
+  role: KeyRole,
+  names: readonly N[],
+  home: string,
+): Promise<PersonKey<N>[]> {
+  const passphrase = passphraseOf(home);
   return Promise.all(
     names.map(async (name) => {
       const keyFile = join(home, `${name}.json`);
-      let text = readIfThere(keyFile);
-      if (text === undefined) {
-        text = await sealApproverKey(name, randomBytes(32), passphrase);
-        writeAtomic(keyFile, text);
-      }
-      return { name, publicKey: describeKeyFile(text).publicKey, keyFile };
+      const text = readIfThere(keyFile);
+      if (text !== undefined) return { name, publicKey: describeKeyFile(text).publicKey, keyFile };
+      // Stacks of earlier versions kept an administrator's seed in the open.
+      const old = join(home, `${name}.key`);
+      const seed = role === 'administrator' && existsSync(old) ? keyOf(old) : randomBytes(32);
+      const sealed = await sealKey({ role, name }, seed, passphrase);
+      writeAtomic(keyFile, sealed);
+      rmSync(old, { force: true });
+      return { name, publicKey: describeKeyFile(sealed).publicKey, keyFile, seed };
     }),
   );
 }
@@ -84,6 +104,7 @@ async function approverKeys(names: readonly ApproverId[], dataDir: string) {
 export const networksOf = (topology: Topology): Readonly<Record<ChainName, string>> => ({
   bitcoin: topology.chains.bitcoin.network,
   solana: topology.chains.solana.network,
+  ethereum: topology.chains.ethereum.network,
 });
 
 function firstPolicy(
@@ -136,31 +157,44 @@ export async function localSecrets(
   const secrets = folder(dataDir, 'secrets');
   const payloadKeyFile = join(secrets, 'payload.key');
   keyOf(payloadKeyFile);
-  const signers = topology.administrators.names.map((name) => {
-    const seed = keyOf(join(folder(dataDir, 'administrators'), `${name}.key`));
-    return { name, seed, publicKey: publicKeyOf(seed) };
-  });
-  const approvers = await approverKeys(topology.approvers.names, dataDir);
+  const home = folder(dataDir, 'administrators');
+  const administrators = await personKeys('administrator', topology.administrators.names, home);
+  const approvers = (
+    await personKeys('approver', topology.approvers.names, folder(dataDir, 'approvers'))
+  ).map(({ name, publicKey, keyFile }) => ({ name, publicKey, keyFile }));
 
   const policyFile = join(secrets, 'policy-1.json');
-  readOrCreate(policyFile, () => {
+  if (!readIfThere(policyFile)) {
     const policy = firstPolicy(topology, approvers, now);
     checkPolicy(policy);
-    const signatures = signers
-      .slice(0, topology.administrators.quorum)
-      .map(({ name, seed, publicKey }) => ({
-        administrator: name,
-        publicKey,
-        signature: signObject('policy', policy, seed),
-      }));
-    return `${JSON.stringify(parseWith(SignedPolicy, { policy, signatures }, 'policy'), null, 2)}\n`;
-  });
+    const signatures = [];
+    for (const { name, publicKey, keyFile, seed } of administrators.slice(
+      0,
+      topology.administrators.quorum,
+    )) {
+      const opened =
+        seed ??
+        (await openKey(readIfThere(keyFile) ?? '', passphraseOf(home), 'administrator')).seed;
+      const signature = signObject('policy', policy, opened);
+      signatures.push({ administrator: name, publicKey, signature });
+    }
+    writeAtomic(
+      policyFile,
+      `${JSON.stringify(parseWith(SignedPolicy, { policy, signatures }, 'policy'), null, 2)}\n`,
+    );
+  }
+  for (const { seed } of administrators) seed?.fill(0);
   return {
     payloadKeyFile,
     parties,
-    administrators: signers.map(({ name, publicKey }) => ({ name, publicKey })),
+    administrators: administrators.map(({ name, publicKey, keyFile }) => ({
+      name,
+      publicKey,
+      keyFile,
+    })),
     approvers,
     demoPassphraseFile: demoPassphraseFile(dataDir),
+    administratorPassphraseFile: administratorPassphraseFile(dataDir),
     policyFile,
   };
 }

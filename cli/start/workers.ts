@@ -30,7 +30,7 @@ function sharedConfig(stack: Stack, topology: Topology, secrets: LocalSecrets) {
     temporal: { address, namespace },
     payloadKeys: [{ id: 'local-1', file: secrets.payloadKeyFile }],
     directory: secrets.parties.map(({ party, publicKey }) => ({ party, publicKey })),
-    administrators: secrets.administrators,
+    administrators: secrets.administrators.map(({ name, publicKey }) => ({ name, publicKey })),
     administratorQuorum: topology.administrators.quorum,
     initialPolicies: [secrets.policyFile],
   };
@@ -62,6 +62,8 @@ export function writeClientConfig(
       threshold: topology.parties.threshold,
       networks: networksOf(topology),
       approvers: secrets.approvers.map(({ name, keyFile }) => ({ name, keyFile })),
+      administrators: [...secrets.administrators],
+      administratorQuorum: topology.administrators.quorum,
     },
     'configuration',
   );

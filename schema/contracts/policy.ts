@@ -1,5 +1,6 @@
 /** The rules k of m pinned administrators signed; every party keeps its own copy and enforces it by itself. */
 import * as z from 'zod';
+import { TypedDataRule } from './message.ts';
 import {
   AdministratorId,
   ApproverId,
@@ -46,6 +47,8 @@ export const Policy = z.strictObject({
     .exactOptional(),
   /** Highest fee of a void transaction per network; a payment's fee stays within 80 % of it. */
   voidFeeCaps: z.array(z.strictObject({ network: Caip2, cap: Decimal })).max(64),
+  /** EIP-712 messages that may be signed; absent: none. What they let others take counts as transfers. */
+  typedData: z.array(TypedDataRule).max(256).exactOptional(),
   /** Seconds between full approval and the first signing session. */
   startDelaySeconds: z.int().min(0).max(604_800),
 });

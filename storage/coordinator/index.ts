@@ -7,5 +7,6 @@ export {
 } from './database.ts';
 export { createInProcessBus, createOutboxPublisher } from './event-bus.ts';
 export { migrateCoordinatorDatabase } from './migrate.ts';
+export { createPolicySubjects } from './policy-subjects.ts';
 export { createProjector, type Projector } from './projector.ts';
 export { createUnitOfWork } from './unit-of-work.ts';

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { LeaseRequest } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Lease, LeaseState, Leases } from '../../core/ports/ledger.ts';
+import { unawaited } from '../postgres-client.ts';
 import type { Executor } from './event-log.ts';
 
 type Row = {
@@ -59,8 +60,10 @@ export function createLeases(executor: Executor, clock: Clock): Leases {
               resources.map((r) => sql`${r}`),
               sql`, `,
             )})`;
-      await executor.execute(
-        sql`update leases set state = ${state}, changed_at = ${now()} where owner = ${owner} and state <> ${state}${only}`,
+      unawaited(
+        executor.execute(
+          sql`update leases set state = ${state}, changed_at = ${now()} where owner = ${owner} and state <> ${state}${only}`,
+        ),
       );
     },
   };

@@ -1,8 +1,9 @@
 /** `PartyBoard`: how parties did, for routing and reputation. Only failures are kept one by one. */
-import { sql } from 'drizzle-orm';
+import { type SQL, sql } from 'drizzle-orm';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { PartyBoard } from '../../core/ports/ledger.ts';
 import type { PartyReport } from '../../schema/contracts/activities.ts';
+import { unawaited } from '../postgres-client.ts';
 import type { Executor } from './event-log.ts';
 
 /** A failure counts against a party for this long. */
@@ -23,7 +24,9 @@ function spread(text: string): number {
   return hash >>> 0;
 }
 
+/** `executor`: a transaction, which waits for what `record` writes. */
 export function createPartyBoard(executor: Executor, clock: Clock): PartyBoard {
+  const write = (statement: SQL): void => unawaited(executor.execute(statement));
   const stats = async (names: readonly string[]): Promise<ReadonlyMap<string, Stats>> => {
     if (names.length === 0) return new Map();
     const rows = await executor.execute<Stats>(sql`
@@ -52,16 +55,16 @@ export function createPartyBoard(executor: Executor, clock: Clock): PartyBoard {
             before.lastOk !== null &&
             nowMs - Number(before.lastOk) < OK_RESOLUTION_MS;
           if (fresh || written.has(party)) continue;
-          await executor.execute(sql`
+          write(sql`
             insert into party_stats (party, failures, consecutive_failures, last_ok_at, last_milliseconds)
             values (${party}, 0, 0, ${now}, ${elapsed})
             on conflict (party) do update set consecutive_failures = 0, last_ok_at = excluded.last_ok_at,
               last_milliseconds = coalesce(excluded.last_milliseconds, party_stats.last_milliseconds)`);
         } else {
-          await executor.execute(sql`
+          write(sql`
             insert into party_reports (party, step, code, milliseconds, at)
             values (${party}, ${step}, ${code ?? null}, ${elapsed}, ${now})`);
-          await executor.execute(sql`
+          write(sql`
             insert into party_stats (party, failures, consecutive_failures, last_failure_at, last_failure_code)
             values (${party}, 1, 1, ${now}, ${code ?? null})
             on conflict (party) do update set failures = party_stats.failures + 1,

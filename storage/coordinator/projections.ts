@@ -49,6 +49,19 @@ const countParty = (tx: FollowTransaction, party: string, change: PartyChange) =
       },
     });
 
+/** A row for each approver of the version who has not decided. */
+const expectApprovals = (
+  tx: FollowTransaction,
+  { requestId, policyHash }: { requestId: string; policyHash: string },
+  at: string,
+) =>
+  tx.execute(sql`
+      insert into approvals (request_id, approver, status, updated_at)
+      select ${requestId}, approver->>'name', 'waiting', ${at}::timestamptz
+      from policies, jsonb_array_elements(policies.signed->'policy'->'approvers') as approver
+      where policies.policy_hash = ${policyHash}
+      on conflict do nothing`);
+
 const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
   'keysaga.transfer.initiated.v1': async (tx, { data, position, at }) => {
     const { intent } = data;
@@ -76,12 +89,18 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
         updatedAt: at,
       })
       .onConflictDoNothing();
-    await tx.execute(sql`
-      insert into approvals (request_id, approver, status, updated_at)
-      select ${data.requestId}, approver->>'name', 'waiting', ${at}::timestamptz
-      from policies, jsonb_array_elements(policies.signed->'policy'->'approvers') as approver
-      where policies.policy_hash = ${data.policyHash}
-      on conflict do nothing`);
+    await expectApprovals(tx, data, at);
+  },
+  'keysaga.transfer.policy-changed.v1': async (tx, { data, at }) => {
+    await tx
+      .update(transfers)
+      .set({ policyHash: data.policyHash, updatedAt: at })
+      .where(transfer(data.requestId));
+    // Nobody waits any more for whom the new version does not name; what was decided stays.
+    await tx
+      .delete(approvals)
+      .where(and(eq(approvals.requestId, data.requestId), eq(approvals.status, 'waiting')));
+    await expectApprovals(tx, data, at);
   },
   'keysaga.transfer.decision-recorded.v1': (tx, { data, at }) => {
     const { approver, decision } = data.signed.approval;
@@ -225,6 +244,10 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
       .update(wallets)
       .set({ status: 'failed', failure: data.failure, updatedAt: at })
       .where(and(wallet(data.requestId), sql`${wallets.status} <> 'active'`)),
+  // Only what counts for some wallet is read from the tables.
+  'keysaga.policy.proposed.v1': async () => {},
+  'keysaga.policy.receipt-recorded.v1': async () => {},
+  'keysaga.policy.forked.v1': async () => {},
   'keysaga.policy.adopted.v1': (tx, { data, at }) =>
     tx
       .insert(policies)
@@ -236,6 +259,9 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
         adoptedAt: at,
       })
       .onConflictDoNothing(),
+  // No list shows anchors: an intent names its own, and its transfer's row has the intent.
+  'keysaga.anchor.leased.v1': async () => undefined,
+  'keysaga.anchor.given-back.v1': async () => undefined,
 };
 
 /** Applies one event to the read tables. */

@@ -3,6 +3,7 @@ import { sql } from 'drizzle-orm';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
+import { unawaited } from '../postgres-client.ts';
 import {
   type CoordinatorDatabase,
   isConnectionLoss,
@@ -17,28 +18,26 @@ import { createPartyBoard } from './party-board.ts';
 export const EVENTS_CHANNEL = 'keysaga_events';
 const TRIES = 5;
 
+/** Between two wake-ups of one process: a busy log wakes its followers a few times a second, not at each append. */
+const WAKE_EVERY_MS = 100;
+
 /**
  * NOTIFY inside the appending transaction would make commits queue for one lock of the whole cluster. So it is sent
- * after the commit, by itself, at most one at a time; when it is lost, the followers' polling finds the events.
+ * after the commit, by itself, a moment later for all appends of that moment; when it is lost, the followers' polling
+ * finds the events.
  */
 function createWakeUp(database: CoordinatorDatabase): () => void {
-  let running = false;
-  let again = false;
+  let due: NodeJS.Timeout | undefined;
   const send = async (): Promise<void> => {
-    running = true;
-    do {
-      again = false;
-      try {
-        await database.db.execute(sql`select pg_notify(${EVENTS_CHANNEL}, '')`);
-      } catch {
-        // The database is away or closing: polling covers it.
-      }
-    } while (again);
-    running = false;
+    due = undefined;
+    try {
+      await database.db.execute(sql`select pg_notify(${EVENTS_CHANNEL}, '')`);
+    } catch {
+      // The database is away or closing: polling covers it.
+    }
   };
   return () => {
-    if (running) again = true;
-    else void send();
+    if (due === undefined) due = setTimeout(() => void send(), WAKE_EVERY_MS).unref();
   };
 }
 
@@ -94,7 +93,10 @@ export function createUnitOfWork(database: CoordinatorDatabase, clock: Clock): U
         claim: (kind, id, hash) =>
           claim(executor, new Date(clock.now()).toISOString(), kind, id, hash),
         lock: async (name) => {
-          await executor.execute(sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`);
+          // What the caller reads next waits for it at the server.
+          unawaited(
+            executor.execute(sql`select pg_advisory_xact_lock(hashtextextended(${name}, 0))`),
+          );
         },
       });
     });

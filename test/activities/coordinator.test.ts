@@ -392,6 +392,40 @@ describe('past the pivot', () => {
     expect(await wallet()).toMatchObject({ open: {}, ended: [{ how: 'released' }] });
   });
 
+  it('ends by a void that is final though no payment was ever put together', async () => {
+    await begun();
+    await pivot();
+    // Shares may be out, and t of them in other hands: only the void ends it.
+    const voided = await world.chain.buildVoid({ intent: world.intent('r1') });
+    await pivot(ATTEMPT_2, 'void');
+    const voidTx = await attach(voided.unsigned as never, ATTEMPT_2, 'void');
+    await expect(
+      world.ledger.fail({ requestId: r1, failure, voidTransactionId: voidTx.id }),
+    ).rejects.toMatchObject({ code: 'PivotPassed' });
+    world.node.statuses.set(voidTx.id, [included(3, true)]);
+    expect(await confirm([voidTx.id], 1)).toMatchObject({ id: voidTx.id });
+    await twice(() => world.ledger.fail({ requestId: r1, failure, voidTransactionId: voidTx.id }));
+    expect(await state()).toMatchObject({ phase: 'Failed', end: { voidTransactionId: voidTx.id } });
+    expect(await world.leases()).toEqual([{ owner: 'r1', state: 'consumed' }]);
+    expect(await wallet()).toMatchObject({ open: {}, ended: [{ how: 'released' }] });
+  });
+
+  it('completes when somebody else put the payment together and it beat the void', async () => {
+    await begun();
+    await pivot();
+    const voided = await world.chain.buildVoid({ intent: world.intent('r1') });
+    await pivot(ATTEMPT_2, 'void');
+    const voidTx = await attach(voided.unsigned as never, ATTEMPT_2, 'void');
+    world.node.statuses.set(voidTx.id, [{ status: 'conflicted', by: 'theirs', final: true }]);
+    expect(await confirm([voidTx.id], 1)).toMatchObject({ status: { by: 'theirs' } });
+    await expect(world.ledger.fail({ requestId: r1, failure })).rejects.toMatchObject({
+      code: 'PivotPassed',
+    });
+    await world.ledger.settle({ requestId: r1, transactionId: 'theirs', confirmations: 0 });
+    expect(await state()).toMatchObject({ phase: 'Completed' });
+    expect(await wallet()).toMatchObject({ open: {}, ended: [{ how: 'spent' }] });
+  });
+
   it('completes when the payment wins against its void', async () => {
     const { tx } = await signed();
     const voided = await world.chain.buildVoid({ intent: world.intent('r1') });

@@ -31,7 +31,7 @@ import type {
   TransactionStatus,
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
-import { createUnitOfWork } from '../../storage/coordinator/index.ts';
+import { createPolicySubjects, createUnitOfWork } from '../../storage/coordinator/index.ts';
 import { type Nonce, nonceOf } from '../chains/solana/support.ts';
 import { keygenAll, outputOf, signAll } from '../support/mpc.ts';
 import type { TestPostgres } from '../support/postgres.ts';
@@ -43,8 +43,8 @@ const person = (name: string) => {
   return { name, secretKey, publicKey: publicKeyOf(secretKey) };
 };
 export const approvers = ['ann', 'ben'].map(person);
-const administrators = ['ada', 'bo'].map(person);
-const identities = new Map(PARTIES.map((p) => [p as string, person(p)]));
+export const administrators = ['ada', 'bo'].map(person);
+export const identities = new Map(PARTIES.map((p) => [p as string, person(p)]));
 const codec = createSolanaCodec(NETWORK);
 const protocols = createRegistry();
 const protocol = protocols.get('frost-ed25519');
@@ -89,6 +89,7 @@ export class Node implements Blockchain {
     this.builds += 1;
     for (const nonce of this.nonces) {
       const resource = this.resource(nonce);
+      if (intent.anchor?.kind === 'solana-nonce' && intent.anchor.value !== nonce.value) continue;
       if (leaser.held.length > 0 && !leaser.held.some((l) => l.resource === resource)) continue;
       if (!(await leaser.tryTake(resource, { account: nonce.account }))) continue;
       await this.midBuild();
@@ -102,7 +103,16 @@ export class Node implements Blockchain {
         leases: [{ resource, detail: { account: nonce.account } }],
       };
     }
+    if (intent.anchor !== undefined)
+      throw new KeysagaError('StateConflict', 'the anchor has moved on', { field: 'anchor' });
     throw new KeysagaError('LeaseUnavailable', 'every nonce is in use', { resource: 'nonce' });
+  };
+  anchors: Blockchain['anchors'] = async () => {
+    await this.midBuild();
+    return this.nonces.map((nonce) => ({
+      anchor: { kind: 'solana-nonce', account: nonce.account, value: nonce.value },
+      lease: { resource: this.resource(nonce), detail: { account: nonce.account } },
+    }));
   };
   buildVoid: Blockchain['buildVoid'] = async (_key, released) => {
     const proof = released[0]?.nonceProof as Nonce;
@@ -135,7 +145,15 @@ const policy: Policy = {
   issuedAt: '2026-01-01T00:00:00.000Z',
   approvers: approvers.map(({ name, publicKey: key }) => ({ name, publicKey: key })),
   quorum: 2,
-  limits: [{ network: NETWORK, asset: 'native', perTransfer: '500000', perDay: '700000' }],
+  limits: [
+    {
+      network: NETWORK,
+      asset: 'native',
+      perTransfer: '500000',
+      perDay: '700000',
+      anchorFrom: '450000',
+    },
+  ],
   strictDailyLimit: false,
   voidFeeCaps: [{ network: NETWORK, cap: '20000' }],
   startDelaySeconds: 0,
@@ -251,6 +269,8 @@ export async function createWorld(
     chains: { get: () => node, list: () => [node] },
     protocols,
     policies: createPolicySource(uow),
+    subjects: createPolicySubjects(database),
+    verifyPolicy: (signed) => verifySignedPolicy(signed, administrators, 2),
     clock,
     failPoints,
     directory: new Map([...identities].map(([p, i]) => [p, i.publicKey])),

@@ -1,15 +1,24 @@
 /**
- * Records histories of both sagas for the replay test: `node --import tsx test/histories/record.ts <version>`. Run
- * it for each release; old files stay, since sagas of old releases may still be waiting. Payloads are written
+ * Records histories of both sagas for the replay test: `node --import tsx test/histories/record.ts <version> [kind…]`.
+ * Run it for each release, all kinds; old files stay, since sagas of old releases may still be waiting. Payloads are written
  * decoded, so that a replay needs no key; what runs here is scripted and holds no secret.
  */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import type { WorkflowHandle } from '@temporalio/client';
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { policyHash } from '../../core/policy.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { createPayloadCodec } from '../../wire/codec.ts';
-import { approval, inputOf, intent, keyRequest } from '../workflows/support/fixtures.ts';
+import {
+  approval,
+  inputOf,
+  intent,
+  keyRequest,
+  policy,
+  uniqueId,
+} from '../workflows/support/fixtures.ts';
 import { KEYS, Stage, untilStatus } from '../workflows/support/stage.ts';
 import type { World } from '../workflows/support/world.ts';
 
@@ -27,7 +36,7 @@ export async function decodePayloads(value: unknown): Promise<void> {
   for (const part of Object.values(value)) await decodePayloads(part);
 }
 
-async function main(version: string): Promise<void> {
+async function main(version: string, kinds: readonly string[]): Promise<void> {
   const folder = new URL('.', import.meta.url);
   mkdirSync(folder, { recursive: true });
   const stage = await Stage.open('local');
@@ -39,11 +48,13 @@ async function main(version: string): Promise<void> {
     writeFileSync(file, `${historyToJSON(history)}\n`);
     process.stdout.write(`${file.pathname}\n`);
   };
+  const wanted = (name: string): boolean => kinds.length === 0 || kinds.includes(name);
   const transfer = async (
     name: string,
     change: (world: World) => void,
     act: (handle: WorkflowHandle, i: ReturnType<typeof intent>) => Promise<void>,
   ) => {
+    if (!wanted(name)) return;
     const i = intent(Date.now());
     change(stage.worlds.for(i.requestId));
     const handle = await stage.transfer(inputOf(i));
@@ -52,12 +63,32 @@ async function main(version: string): Promise<void> {
     await write(name, handle);
   };
   const keygen = async (name: string, change: (world: World) => void) => {
+    if (!wanted(name)) return;
     const request = keyRequest(['alpha', 'beta', 'gamma']);
     change(stage.worlds.for(request.requestId));
     const handle = await stage.client.workflow.start(WORKFLOWS.generateKey, {
       taskQueue: TASK_QUEUES.sagas,
       workflowId: workflowId.keygen(request.requestId),
       args: [{ request }],
+    });
+    await write(name, handle);
+  };
+  const first = policy();
+  const second = (change: Parameters<typeof policy>[0] = {}): SignedPolicy => ({
+    ...policy({ version: 2, previous: policyHash(first.policy), ...change }),
+    // Scripted parties look at none; the form wants one.
+    signatures: [
+      { administrator: 'ada' as never, publicKey: 'ab'.repeat(32), signature: 'cd'.repeat(64) },
+    ],
+  });
+  const changePolicy = async (name: string, change: (world: World) => void) => {
+    if (!wanted(name)) return;
+    const signed = second({ policyId: uniqueId('p') as never });
+    change(stage.worlds.for(signed.policy.policyId));
+    const handle = await stage.client.workflow.start(WORKFLOWS.changePolicy, {
+      taskQueue: TASK_QUEUES.sagas,
+      workflowId: workflowId.policy(signed.policy.policyId, 2),
+      args: [{ signed, policyHash: policyHash(signed.policy) }],
     });
     await write(name, handle);
   };
@@ -105,6 +136,40 @@ async function main(version: string): Promise<void> {
         ),
       approve,
     );
+    // Changed while approvals were awaited, and again between the last one and the signature.
+    await transfer(
+      'transfer-policy-changed',
+      (world) => {
+        world.on('build', (input: never) => {
+          const { policyHash: counted } = input as { policyHash: string };
+          const hash = policyHash(world.policy.policy);
+          return counted === hash
+            ? undefined
+            : { policy: { signed: world.policy, policyHash: hash } };
+        });
+        world.on('prepare', (_request, n) => {
+          if (n > 0) return undefined;
+          throw new KeysagaError('PolicyUnknown', 'scripted');
+        });
+      },
+      async (handle, i) => {
+        const world = stage.worlds.for(i.requestId);
+        await handle.signal('approve', approval(i, 'alice', Date.now()));
+        world.policy = second();
+        await handle.signal('policyChanged');
+        await untilStatus(handle, 'recounted', (s) => s.policy?.version === 2);
+        world.policy = second({ version: 3, quorum: 3 });
+        await handle.executeUpdate('approve', { args: [approval(i, 'bob', Date.now())] });
+        await untilStatus(handle, 'recounted', (s) => s.policy?.version === 3);
+        await handle.executeUpdate('approve', { args: [approval(i, 'carol', Date.now())] });
+      },
+    );
+    await changePolicy('change-policy-completed', () => {});
+    await changePolicy('change-policy-forked', (world) =>
+      world.on('receivePolicy beta', () => {
+        throw new KeysagaError('PolicyViolation', 'scripted', { field: 'document', holds: 2 });
+      }),
+    );
     await keygen('generate-key-completed', () => {});
     await keygen('generate-key-compensated', (world) =>
       world.on('round beta', () => {
@@ -118,6 +183,6 @@ async function main(version: string): Promise<void> {
 
 const version = process.argv[2];
 if (version === undefined || !/^\d+\.\d+\.\d+$/.test(version)) {
-  process.stderr.write('usage: node --import tsx test/histories/record.ts <version>\n');
+  process.stderr.write('usage: node --import tsx test/histories/record.ts <version> [kind…]\n');
   process.exitCode = 2;
-} else await main(version);
+} else await main(version, process.argv.slice(3));

@@ -23,12 +23,14 @@ const read = (name: string): Record<string, unknown> =>
   JSON.parse(readFileSync(new URL(name, folder), 'utf8')) as Record<string, unknown>;
 
 describe('recorded histories', () => {
-  it('both sagas are there: completed, rejected, compensated', () => {
+  it('the sagas are there: completed, rejected, compensated, with a policy that changed', () => {
     const kinds = new Set(files.map((name) => name.split('@')[0]));
     for (const kind of [
       'transfer-completed',
       'transfer-rejected',
       'transfer-compensated',
+      'transfer-policy-changed',
+      'change-policy-completed',
       'generate-key-completed',
       'generate-key-compensated',
     ])

@@ -34,6 +34,19 @@ describe('the workflow bundle', () => {
     // Types only: no code of the activities is reachable.
     expect(modules.filter((name) => name.includes('wire/codec'))).toEqual([]);
   });
+  it('loads zod, the curve and its table once per V8 context, not once per saga', () => {
+    const preload = bundle.code.slice(bundle.code.indexOf('exports.preloadModules = '));
+    // The bundler writes `0;` in place of a module that it takes for unused.
+    expect(preload.slice(0, preload.indexOf('\n}'))).toMatch(
+      /__webpack_require__\([^)]*workflows\/preload\.ts"\)/,
+    );
+    const start = bundle.code.indexOf('\n/***/ "./workflows/preload.ts"');
+    const body = bundle.code.slice(start, bundle.code.indexOf('\n/***/ })', start));
+    for (const name of ['node_modules/zod/', './core/signed.ts'])
+      expect(body, name).toMatch(
+        new RegExp(`__webpack_require__\\([^)]*${name.replaceAll('.', '\\.')}`),
+      );
+  });
   it('is cached by content and named by its hash', async () => {
     const again = await bundleSagas();
     expect(again.hash).toBe(bundle.hash);

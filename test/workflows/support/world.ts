@@ -18,6 +18,7 @@ import type {
   SignedPrepareAnswer,
 } from '../../../schema/contracts/party.ts';
 import type { SignedPolicy } from '../../../schema/contracts/policy.ts';
+import type { PolicyProgress } from '../../../schema/contracts/policy-change.ts';
 import type { PartyId } from '../../../schema/contracts/primitives.ts';
 import { descriptor, NETWORK, policy } from './fixtures.ts';
 
@@ -67,7 +68,8 @@ export class World {
     ];
     return this.calls
       .map(({ step }) => step)
-      .filter((step, i, all) => !beside.includes(step) && step !== all[i - 1]);
+      .filter((step) => !beside.includes(step))
+      .filter((step, i, all) => step !== all[i - 1]);
   }
   count(name: string): number {
     return this.order.filter((entry) => entry === name || entry.startsWith(`${name} `)).length;
@@ -118,6 +120,11 @@ export class World {
     recordActivation: () => undefined,
     failKey: () => undefined,
     build: () => ({ unsigned, fee: '200', ranking: this.parties, ...this.#built }),
+    leaseAnchor: ({ request }) => ({
+      anchor: { kind: 'bitcoin-outpoint', txid: hex(13), vout: '1' },
+      until: new Date(Date.parse(request.expiresAt) + 600_000).toISOString(),
+    }),
+    releaseAnchor: () => ({ outcome: 'given-back' }),
     releaseLease: () => {
       if (this.pivotPassed) throw new KeysagaError('PivotPassed', 'The pivot stands.');
     },
@@ -157,8 +164,29 @@ export class World {
     abort: ({ attempt }) => ({ attempt, outcome: 'aborted' }),
     activate: ({ keyId }) => ({ keyId, epoch: 0, state: 'active' }),
     destroy: ({ attempt }) => ({ attempt, outcome: 'destroyed' }),
-    receivePolicy: () => {
+    receivePolicy: ({ signed }, party) => ({
+      receipt: {
+        party,
+        policyId: signed.policy.policyId,
+        version: signed.policy.version,
+        policyHash: policyHash(signed.policy),
+      },
+      signature: hex(14, 64),
+    }),
+    proposePolicy: ({ signed, policyHash: hash }) => this.policyProgress(signed.policy, hash),
+    recordPolicyReceipt: ({ signed: { receipt } }) => {
+      this.receipts.add(receipt.party);
+      return this.policyProgress(receipt, receipt.policyHash);
+    },
+    recordPolicyFork: () => undefined,
+    policyVersions: () => ({ versions: [] }),
+    policyWaiters: () => ({ requestIds: [] }),
+    transferPolicy: () => ({ signed: this.policy, policyHash: policyHash(this.policy.policy) }),
+    readPolicy: () => {
       throw new KeysagaError('InvalidInput', 'Not in these tests.');
+    },
+    order: () => {
+      throw new KeysagaError('Internal', 'no orders here');
     },
     health: (_none, party) => ({
       party,
@@ -173,6 +201,30 @@ export class World {
       clock: new Date().toISOString(),
     }),
   };
+
+  readonly receipts = new Set<string>();
+  policyProgress(of: { policyId: string; version: number }, hash: string): PolicyProgress {
+    const received = this.parties.filter((one) => this.receipts.has(one)) as PartyId[];
+    const group = {
+      parties: [...this.parties] as PartyId[],
+      threshold: this.threshold,
+      wallets: 1,
+      held: received.length,
+      deadAt: this.parties.length - this.threshold + 1,
+      usableAt: this.threshold,
+    };
+    return {
+      policyId: of.policyId as PolicyProgress['policyId'],
+      version: of.version,
+      policyHash: hash,
+      parties: group.parties,
+      received,
+      groups: [group],
+      previousDead: group.held >= group.deadAt,
+      usable: group.held >= group.usableAt,
+      complete: group.held === group.parties.length,
+    };
+  }
 
   round(request: Parameters<PartyActivities['round']>[0], party: PartyId): RoundAnswer {
     // A ceremony is told from a signing by its rounds: keygen has three here, a signing `signRounds`.
@@ -288,10 +340,18 @@ export const LEDGER_STEPS: readonly Step[] = [
   'activateWallet',
   'recordActivation',
   'failKey',
+  'proposePolicy',
+  'recordPolicyReceipt',
+  'recordPolicyFork',
+  'policyVersions',
+  'policyWaiters',
+  'transferPolicy',
 ];
 export const CHAIN_STEPS: readonly Step[] = [
   'build',
   'releaseLease',
+  'leaseAnchor',
+  'releaseAnchor',
   'buildVoid',
   'attach',
   'broadcast',
@@ -304,5 +364,6 @@ export const PARTY_STEPS: readonly Step[] = [
   'abort',
   'activate',
   'destroy',
+  'receivePolicy',
   'health',
 ];
