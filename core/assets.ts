@@ -1,4 +1,5 @@
 /** Names and units of what is paid, for people; CAIP-2 namespaces are the key (namespaces.chainagnostic.org). */
+import { parseAsset } from '../schema/contracts/asset.ts';
 
 export type NetworkFamily = 'bitcoin' | 'solana' | 'ethereum';
 
@@ -32,6 +33,15 @@ const NAMES: ReadonlyMap<string, string> = new Map([
   ['solana:surfnet-local', 'local Solana runtime'],
   ['eip155:1', 'Ethereum mainnet'],
   ['eip155:11155111', 'Ethereum Sepolia'],
+  ['eip155:560048', 'Ethereum Hoodi'],
+  ['eip155:31337', 'local Ethereum node'],
+]);
+/** Well-known tokens by CAIP-19 id. Others are shown by their contract: a symbol that a contract gives itself proves nothing. */
+const TOKENS: ReadonlyMap<string, Pick<Unit, 'coin' | 'decimals'>> = new Map([
+  ['eip155:1/erc20:0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48', { coin: 'USDC', decimals: 6 }],
+  ['eip155:1/erc20:0xdAC17F958D2ee523a2206206994597C13D831ec7', { coin: 'USDT', decimals: 6 }],
+  ['eip155:1/erc20:0x6B175474E89094C44Da98b954EedeAC495271d0F', { coin: 'DAI', decimals: 18 }],
+  ['eip155:1/erc20:0xC02aaA39b223FE8D0A0e5C4F27eAD9083C756Cc2', { coin: 'WETH', decimals: 18 }],
 ]);
 
 /** The family of a CAIP-2 id, `undefined` for a namespace that this version does not know. */
@@ -47,19 +57,25 @@ export function networkName(network: string): string {
     : `Private or unlisted ${UNITS[family].title} network`;
 }
 
-/** `BTC` for the native coin; any other asset by its own name. */
+/** `BTC` for the native coin, `USDC (<id>)` for a well-known token, `ERC-20 token <contract>`; else its own name. */
 export function assetName(network: string, asset: string): string {
   const family = networkFamily(network);
-  return asset === 'native' && family !== undefined ? UNITS[family].coin : asset;
+  if (asset === 'native' && family !== undefined) return UNITS[family].coin;
+  const known = TOKENS.get(asset);
+  if (known !== undefined) return `${known.coin} (${asset})`;
+  const token = parseAsset(asset);
+  return token?.kind === 'token' && token.namespace === 'erc20'
+    ? `ERC-20 token ${token.reference} on ${networkName(token.network)}`
+    : asset;
 }
 
 /** `0.015 BTC (1500000 sats)`; an asset whose decimals are not known shows the smallest units only. */
 export function formatAmount(network: string, asset: string, amount: string): string {
   const family = networkFamily(network);
-  if (asset !== 'native' || family === undefined) return `${amount} smallest units of ${asset}`;
-  const unit = UNITS[family];
+  const unit = asset === 'native' && family !== undefined ? UNITS[family] : TOKENS.get(asset);
+  if (unit === undefined) return `${amount} smallest units of ${asset}`;
   const digits = amount.padStart(unit.decimals + 1, '0');
   const whole = digits.slice(0, -unit.decimals);
   const fraction = digits.slice(-unit.decimals).replace(/0+$/, '');
-  return `${whole}${fraction === '' ? '' : `.${fraction}`} ${unit.coin} (${amount} ${unit.smallest})`;
+  return `${whole}${fraction === '' ? '' : `.${fraction}`} ${unit.coin} (${amount} ${'smallest' in unit ? unit.smallest : 'smallest units'})`;
 }

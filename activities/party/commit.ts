@@ -3,12 +3,13 @@ import { certificateOf } from '../../core/certificates.ts';
 import {
   isOpen,
   type PartyTransaction,
+  type ReleaseHead,
   type RoundRow,
   type SessionRow,
 } from '../../core/ports/party-store.ts';
 import type { KeygenOutput } from '../../core/ports/protocol.ts';
 import { checkLine } from '../../core/rules/line.ts';
-import { bytesToHex, digestHex } from '../../core/signed.ts';
+import { bytesToHex } from '../../core/signed.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
@@ -18,31 +19,33 @@ import type {
   PrepareKeygen,
   RoundAnswer,
 } from '../../schema/contracts/party.ts';
+import { advance, noteLast } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import { sealOutbox } from './envelopes.ts';
-import type { Computed } from './live-runs.ts';
+import type { Computed, RoundTask } from './live-runs.ts';
 import { backupName, closedError, erase, newDataKeyId } from './sessions.ts';
-import { shareContext } from './shares.ts';
+import { settleAccess, shareContext } from './shares.ts';
 
-type Committed = { readonly answer: RoundAnswer; readonly closed: boolean };
+/** `head`: of the link that the commit added to the release chain. */
+type Committed = {
+  readonly answer: RoundAnswer;
+  readonly closed: boolean;
+  readonly head?: ReleaseHead;
+};
 
 /** `wipe` disposes of the run: called once the session is over, before anything leaves. */
 export async function commitOutbox(
   deps: PartyDeps,
-  row: SessionRow,
-  rounds: readonly RoundRow[],
-  round: number,
+  { row, rounds, round, share }: RoundTask,
   computed: Computed,
   wipe: () => void,
 ): Promise<RoundAnswer> {
   const outbox = await sealOutbox(deps, row, rounds, round, computed.outbox);
   const last = round === row.rounds;
-  const { answer, closed } = !last
-    ? await deps.store.transaction((tx) => plain(deps, tx, row, round, computed.outboxHash, outbox))
+  const { answer, closed, head } = !last
+    ? await committed((tx) => plain(deps, tx, row, round, computed.outboxHash, outbox))
     : row.kind === 'sign'
-      ? await deps.store.transaction((tx) =>
-          release(deps, tx, row, round, computed.outboxHash, outbox),
-        )
+      ? await committed((tx) => release(deps, tx, row, round, computed.outboxHash, outbox))
       : await certify(deps, row, round, computed, outbox);
   if (!closed) {
     await deps.failPoints.at('party.round:after-outbox-commit');
@@ -53,9 +56,21 @@ export async function commitOutbox(
   );
   // The session's secrets go before the shares leave; the sweep at start finishes what a crash here leaves.
   wipe();
-  await erase(deps, [row.dataKeyId]);
+  const note = head === undefined ? Promise.resolve() : noteLast(deps, head);
+  const erased = erase(deps, [row.dataKeyId]);
+  for (const done of await Promise.allSettled([note, erased]))
+    if (done.status === 'rejected') throw done.reason;
   if (row.kind === 'sign') await deps.failPoints.at('party.release:after-erasure');
   return answer;
+
+  /** With the word that the share was opened, when it was, in the same commit. */
+  function committed(work: (tx: PartyTransaction) => Promise<Committed>): Promise<Committed> {
+    return deps.store.transaction(async (tx) => {
+      const done = await work(tx);
+      await settleAccess(tx, share, deps.clock.now());
+      return done;
+    });
+  }
 }
 
 /** The answer to a round, as it was given and will be for ever. */
@@ -117,7 +132,7 @@ const reply = (row: SessionRow, round: number, outbox: Envelope[], done: boolean
 
 /**
  * The releasing transaction: conflict judged again under the line's lock, shares stored for release, limit spent,
- * release chain advanced, seed tombstoned, all in one commit. Nothing has left the party before it.
+ * seed tombstoned, release chain advanced, all in one commit. Nothing has left the party before it.
  */
 async function release(
   deps: PartyDeps,
@@ -147,34 +162,29 @@ async function release(
     });
   checkLine(own, history);
 
-  await tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: now });
-  await tx.setLineTransactionState(row.attempt, 'released');
-  await tx.setLineState(intentDigest, line, request.purpose === 'void' ? 'void' : 'released');
-  if (request.purpose === 'payment') await tx.markSpent(intentDigest, line, now);
-  await tx.updateSession(row.attempt, { state: 'released', sealedSeed: null, closedAt: now });
-  const head = await tx.head({ lock: true });
   const sessionId = row.sessionId ?? '';
-  const link = { previous: head.hash, attempt: row.attempt, sessionId, outboxHash };
-  await tx.advanceHead({
-    attempt: row.attempt,
-    sessionId,
-    outboxHash,
-    at: now,
-    next: {
-      chainEpoch: head.chainEpoch,
-      sequence: head.sequence + 1,
-      hash: digestHex('head', link),
-    },
-  });
-  await tx.audit({
-    kind: 'shares-released',
-    keyId: row.keyId,
-    attempt: row.attempt,
-    at: now,
-    detail: { purpose: request.purpose, intentDigest, sessionId },
+  const link = { kind: 'release' as const, attempt: row.attempt, sessionId, outboxHash };
+  // Beside the fsync of the head file, which takes about as long.
+  const head = await advance(deps, tx, link, now, async () => {
+    const written = [
+      tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: now }),
+      tx.setLineTransactionState(row.attempt, 'released'),
+      tx.setLineState(intentDigest, line, request.purpose === 'void' ? 'void' : 'released'),
+      ...(request.purpose === 'payment' ? [tx.markSpent(intentDigest, line, now)] : []),
+      tx.updateSession(row.attempt, { state: 'released', sealedSeed: null, closedAt: now }),
+      tx.audit({
+        kind: 'shares-released',
+        keyId: row.keyId,
+        attempt: row.attempt,
+        at: now,
+        detail: { purpose: request.purpose, intentDigest, sessionId },
+      }),
+    ];
+    for (const done of await Promise.allSettled(written))
+      if (done.status === 'rejected') throw done.reason;
   });
   await deps.failPoints.at('party.release:before-commit');
-  return { answer: reply(row, round, outbox, true), closed: true };
+  return { answer: reply(row, round, outbox, true), closed: true, head };
 }
 
 /**
@@ -247,11 +257,16 @@ async function certify(
         at: now,
         detail: { address: key.address },
       });
+      const sessionId = row.sessionId ?? '';
+      const { outboxHash } = computed;
+      const link = { kind: 'certificate' as const, attempt: row.attempt, sessionId, outboxHash };
+      const head = await advance(deps, tx, link, now);
       await deps.failPoints.at('party.certify:before-commit');
       return {
         answer: { ...reply(row, round, outbox, true), keygen },
         closed: true,
         unused: false,
+        head,
       };
     });
     // Otherwise, and after a failure whose commit is in doubt, the sweep finds out whose key it is.

@@ -3,6 +3,7 @@ import type { Codecs } from '../../core/ports/blockchain.ts';
 import type { Ceremonies } from '../../core/ports/ceremonies.ts';
 import type { Clock, FailPoints, Random } from '../../core/ports/clock.ts';
 import type { EnvelopeCrypto, Identity } from '../../core/ports/envelope-crypto.ts';
+import type { HeadFile } from '../../core/ports/head-file.ts';
 import type { PartyStore } from '../../core/ports/party-store.ts';
 import type { Sealer, ShareBackup } from '../../core/ports/sealing.ts';
 import type { VerifySignature } from '../../core/signed.ts';
@@ -25,6 +26,7 @@ export type PartySettings = {
 export type PartyDeps = {
   readonly settings: PartySettings;
   readonly store: PartyStore;
+  readonly headFile: HeadFile;
   readonly sealer: Sealer;
   readonly backup: ShareBackup;
   readonly identity: Identity;
@@ -45,8 +47,12 @@ export const PARTY_FAIL_POINTS = [
   'party.round:after-inbox-commit',
   'party.round:before-outbox-commit',
   'party.round:after-outbox-commit',
+  'party.head:before-pending',
+  'party.head:after-pending',
   'party.release:before-commit',
   'party.release:after-commit',
+  'party.head:before-last',
+  'party.head:after-last',
   'party.release:after-erasure',
   'party.certify:before-backup',
   'party.certify:before-commit',
@@ -57,5 +63,9 @@ export const PARTY_FAIL_POINTS = [
   'party.activate:after-commit',
   'party.destroy:before-commit',
   'party.destroy:after-commit',
+  'party.order:before-commit',
+  'party.order:after-commit',
+  'party.fence:before-file',
+  'party.fence:after-file',
 ] as const;
 export type PartyFailPoint = (typeof PARTY_FAIL_POINTS)[number];

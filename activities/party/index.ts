@@ -1,9 +1,12 @@
 /** A party's activities. One factory; `workers/party.ts` serves them on queue `party-<id>`. */
 import type { PartyActivities } from '../../schema/contracts/activities.ts';
 import type { PartyHealth } from '../../schema/contracts/party.ts';
+import type { KeyId } from '../../schema/contracts/primitives.ts';
 import { activate } from './activate.ts';
 import type { PartyDeps } from './deps.ts';
-import { createLiveRuns } from './live-runs.ts';
+import { checkChain } from './fence.ts';
+import { createLiveRuns, type LiveRuns } from './live-runs.ts';
+import { order } from './orders.ts';
 import { receivePolicy } from './policy.ts';
 import { prepare } from './prepare.ts';
 import { round } from './round.ts';
@@ -22,20 +25,27 @@ export type PartyCore = {
 export function createParty(deps: PartyDeps, sweeping: SweepOptions): PartyCore {
   const live = createLiveRuns();
   const activities: PartyActivities = {
-    prepare: (request) => prepare(deps, request),
+    prepare: (request) => prepare(deps, live, request),
     round: (request) => round(deps, live, request),
     abort: (request) => abort(deps, live, request),
     activate: (request) => activate(deps, request),
     destroy: (request) => destroy(deps, live, request),
-    receivePolicy: (delivery) => receivePolicy(deps, delivery),
-    health: () => health(deps),
+    receivePolicy: (delivery) => receivePolicy(deps, live, delivery),
+    order: (delivery) => order(deps, live, delivery),
+    health: () => health(deps, live),
   };
   return { activities, sweep: createSweep(deps, live, sweeping) };
 }
 
-async function health(deps: PartyDeps): Promise<PartyHealth> {
+async function health(deps: PartyDeps, live: LiveRuns): Promise<PartyHealth> {
   const { settings, store, ceremonies, codecs, identity, clock } = deps;
+  // Asked before work is given out, so it looks for itself instead of waiting for a session to find out.
+  const fenced = (await checkChain(deps, live)) === 'fenced';
+  const reading = await deps.headFile.read();
+  const fence = reading.kind === 'whole' ? reading.record.fenced : undefined;
   const state = await store.transaction(async (tx) => ({
+    chain: await tx.chain(),
+    quarantined: await tx.quarantinedKeys(),
     activeKeys: await tx.activeKeys(),
     openSessions: await tx.openSessionCount(),
     policies: await tx.policies(),
@@ -49,7 +59,19 @@ async function health(deps: PartyDeps): Promise<PartyHealth> {
     activeKeys: state.activeKeys,
     openSessions: state.openSessions,
     policies: state.policies.map((p) => ({ ...p, policyId: p.policyId as never })),
-    fenced: false,
+    fenced,
+    ...(fenced && fence !== undefined
+      ? {
+          fence: {
+            reason: fence.reason,
+            since: new Date(fence.at).toISOString(),
+            chainEpoch: fence.chainEpoch,
+          },
+        }
+      : {}),
+    chainEpoch: state.chain.head.chainEpoch,
+    headSequence: state.chain.head.sequence,
+    quarantined: state.quarantined.map((keyId) => keyId as KeyId),
     clock: new Date(clock.now()).toISOString(),
   };
 }

@@ -3,14 +3,14 @@
  * answered or this one restarted, is rebuilt from the sealed seed and the round log.
  */
 import type { CeremonyLog, CeremonyRun } from '../../core/ports/ceremonies.ts';
-import type { RoundRow, SessionRow, ShareRow } from '../../core/ports/party-store.ts';
+import type { RoundRow, SessionRow } from '../../core/ports/party-store.ts';
 import type { KeygenOutput, RoundOutcome, SignOutput } from '../../core/ports/protocol.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { PartyDeps } from './deps.ts';
 import { openInbox } from './envelopes.ts';
 import { seedContext } from './prepare.ts';
-import { openShare } from './shares.ts';
+import { openShare, type ShareAccess } from './shares.ts';
 
 export type LiveRun = CeremonyRun<KeygenOutput | SignOutput>;
 export type Computed = RoundOutcome<KeygenOutput | SignOutput> & { readonly outboxHash: string };
@@ -84,8 +84,8 @@ export type RoundTask = {
   readonly round: number;
   /** The live run that expects this round, if there is one. */
   readonly run: LiveRun | undefined;
-  /** The sealed share of a signing session whose run must be rebuilt. */
-  readonly share: ShareRow | undefined;
+  /** The share of a signing session whose run must be rebuilt. */
+  readonly share: ShareAccess | undefined;
 };
 
 /** Runs one round, and the rounds before it when the run must be rebuilt. A run that failed has disposed of itself. */
@@ -125,7 +125,7 @@ async function rebuild(
   rounds: readonly RoundRow[],
   round: number,
   seed: Uint8Array,
-  shareRow: ShareRow | undefined,
+  access: ShareAccess | undefined,
 ): Promise<LiveRun> {
   if (row.sessionId === null)
     throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', { field: 'round' });
@@ -153,10 +153,10 @@ async function rebuild(
       log,
     );
   }
-  if (shareRow === undefined)
+  if (access === undefined)
     throw new KeysagaError('KeyNotActive', 'The key share is not active.', { field: 'keyId' });
-  const { descriptor, index } = shareRow;
-  const share = await openShare(deps, shareRow);
+  const { descriptor, index } = access.row;
+  const share = await openShare(deps, access);
   try {
     const publicKey = hexToBytes(descriptor.publicKey);
     return deps.ceremonies.sign(

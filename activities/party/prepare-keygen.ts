@@ -4,6 +4,7 @@ import { checkThreshold } from '../../core/keyshare/keyshare.ts';
 import type { PartyTransaction } from '../../core/ports/party-store.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { PrepareKeygen } from '../../schema/contracts/party.ts';
+import { requireStanding } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import type { Admission } from './prepare.ts';
 
@@ -29,10 +30,13 @@ export async function admitKeygen(
     throw new KeysagaError('InvalidInput', 'A new key begins at epoch 0.', { field: 'epoch' });
   const codec = codecs.get(request.network);
   const protocol = ceremonies.metadata(request.protocol);
-  if (protocol.curve !== codec.curve || protocol.scheme !== codec.scheme)
+  const schemes = codec.schemes ?? [codec.scheme];
+  if (protocol.curve !== codec.curve || !schemes.includes(protocol.scheme))
     throw new KeysagaError('PartyRefused', 'This protocol cannot sign for that network.', {
       field: 'protocol',
     });
+  await tx.lockKey(request.keyId, 'share');
+  const { head } = await requireStanding(deps, tx, request);
   await tx.lockPolicy(request.policyId, 'share');
   const policy = await tx.policy(request.policyId);
   if (policy === undefined || policy.hash !== request.policyHash)
@@ -58,5 +62,6 @@ export async function admitKeygen(
     intentDigest: null,
     line: null,
     superseded: [],
+    head,
   };
 }

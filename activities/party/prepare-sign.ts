@@ -5,15 +5,21 @@
  */
 import { requireOnceValidQuorum, requireQuorum, requireStartDelay } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
-import { effectiveDailyLimit, limitFor } from '../../core/policy.ts';
+import { effectiveDailyLimit, limitFor, voidFeeCap } from '../../core/policy.ts';
 import type { DecodedTransaction } from '../../core/ports/blockchain.ts';
 import type {
   LineTransaction,
   PartyTransaction,
   SessionRow,
   ShareRow,
+  Standing,
 } from '../../core/ports/party-store.ts';
-import { DAY_MS, dailySpent, requireWithinLimit } from '../../core/rules/limits.ts';
+import {
+  DAY_MS,
+  dailySpent,
+  requireWithinLimit,
+  requireWithinVoidBudget,
+} from '../../core/rules/limits.ts';
 import { checkLine, requireOnlyLine } from '../../core/rules/line.ts';
 import { checkPayment } from '../../core/rules/payment.ts';
 import { checkIntentTime } from '../../core/rules/time.ts';
@@ -23,9 +29,11 @@ import { digestHex, hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { PrepareSign } from '../../schema/contracts/party.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
+import { requireStanding } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import type { Admission } from './prepare.ts';
 import { closeSession } from './sessions.ts';
+import { requireOpenable } from './shares.ts';
 
 export async function admitSigning(
   deps: PartyDeps,
@@ -34,7 +42,13 @@ export async function admitSigning(
   now: number,
 ): Promise<Admission> {
   const { settings, ceremonies, codecs } = deps;
-  const share = await activeShare(tx, request.keyId, request.epoch);
+  // One statement each and sent together: no round trip more than for the share alone.
+  const [share] = await Promise.all([
+    activeShare(tx, request.keyId, request.epoch),
+    requireOpenable(tx, request.keyId, request.epoch, now),
+  ]);
+  // After the share's lock: an order about the key that held it has committed by now, and is seen.
+  const standing = await requireStanding(deps, tx, request);
   const key = share.descriptor;
   checkSigners({
     signers: request.signers,
@@ -67,7 +81,12 @@ export async function admitSigning(
       throw new KeysagaError('PolicyUnknown', 'Another policy version is in force here.', {
         field: 'policyHash',
       });
-    checkIntentTime({ intent, now, sessionLifeMs: settings.signingSessionMs });
+    checkIntentTime({
+      intent,
+      now,
+      sessionLifeMs: settings.signingSessionMs,
+      ...(standing.intentsAfter === null ? {} : { fencedBefore: standing.intentsAfter }),
+    });
     const line = await lockedLine(tx, request, digest, now);
     const approvals = {
       // Read under the line's lock: a rejection that this party keeps at the same time closes what comes before it.
@@ -82,19 +101,29 @@ export async function admitSigning(
     requireStartDelay(approvals);
     checkPayment({ ...transaction, policy });
     const superseded = await joinLine(tx, request, digest, decoded, line, now);
-    await reserveLimit(tx, { request, digest, policy, share, now });
+    await reserveLimit(tx, { request, digest, policy, share, now, standing });
     return admission(superseded);
   }
 
   const policies = (await tx.policyVersions(key.policyId)).map((p) => p.document.policy);
-  const policy = policies[0];
+  // A version may have given up a network; what was approved under an earlier one can still be made undone.
+  const policy =
+    policies.find((p) => p.voidFeeCaps.some((c) => c.network === key.network)) ?? policies[0];
   if (policy === undefined)
     throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', {
       field: 'policyHash',
     });
-  requireOnceApproved(deps, request, digest, policies, now);
+  const version = requireOnceApproved(deps, request, digest, policies, now);
   const line = await lockedLine(tx, request, digest, now);
   checkVoid({ ...transaction, policy, released: line.history.map((t) => t.conflictKeys) });
+  if (version !== policies[0] && line.history.length === 0) {
+    await tx.lockLimit(request.keyId, 'voids');
+    requireWithinVoidBudget({
+      cap: voidFeeCap(policy, key.network),
+      used: await tx.voidFeesSince(request.keyId, now - DAY_MS),
+      asked: decoded.fee,
+    });
+  }
   return admission(await joinLine(tx, request, digest, decoded, line, now));
 
   function admission(superseded: readonly SessionRow[]): Admission {
@@ -106,6 +135,7 @@ export async function admitSigning(
       intentDigest: digest,
       line: request.line,
       superseded,
+      head: standing.head,
     };
   }
 }
@@ -135,14 +165,14 @@ async function currentPolicy(tx: PartyTransaction, policyId: string) {
   return { policy: row.document.policy, hash: row.hash };
 }
 
-/** A void needs approvals that once were valid, under whichever version they were counted. */
+/** A void needs approvals that once were valid, under whichever version they were counted: the newest such is answered. */
 function requireOnceApproved(
   deps: PartyDeps,
   request: PrepareSign,
   digest: string,
   policies: readonly Policy[],
   now: number,
-): void {
+): Policy {
   let refusal: unknown;
   for (const policy of policies) {
     try {
@@ -153,7 +183,7 @@ function requireOnceApproved(
         now,
         verify: deps.verify,
       });
-      return;
+      return policy;
     } catch (error) {
       refusal ??= error;
     }
@@ -224,10 +254,26 @@ async function reserveLimit(
     policy,
     share,
     now,
-  }: { request: PrepareSign; digest: string; policy: Policy; share: ShareRow; now: number },
+    standing,
+  }: {
+    request: PrepareSign;
+    digest: string;
+    policy: Policy;
+    share: ShareRow;
+    now: number;
+    standing: Standing;
+  },
 ): Promise<void> {
   const { intent, line, keyId } = request;
   const { descriptor } = share;
+  // What was spent before a restore is not known, so a whole day counts as spent.
+  const { daySpentAt } = standing;
+  if (daySpentAt !== null && daySpentAt > now - DAY_MS)
+    throw new KeysagaError('LimitExceeded', 'The limit of the day counts as spent here.', {
+      field: 'amount',
+      rule: 'unfenced',
+      until: new Date(daySpentAt + DAY_MS).toISOString(),
+    });
   await tx.lockLimit(keyId, intent.asset);
   const entries = await tx.spentSince(keyId, intent.asset, now - DAY_MS, {
     intentDigest: digest,

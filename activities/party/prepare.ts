@@ -6,7 +6,7 @@
 import { countApprovals } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { parseWith } from '../../core/parse.ts';
-import type { PartyTransaction, SessionRow } from '../../core/ports/party-store.ts';
+import type { PartyTransaction, ReleaseHead, SessionRow } from '../../core/ports/party-store.ts';
 import type { SealContext } from '../../core/ports/sealing.ts';
 import { requireOnlyLine } from '../../core/rules/line.ts';
 import { decidePrepare } from '../../core/session/session.ts';
@@ -19,7 +19,10 @@ import {
   type SignedHead,
   type SignedPrepareAnswer,
 } from '../../schema/contracts/party.ts';
+import { requireNotFenced } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
+import { guarded } from './fence.ts';
+import type { LiveRuns } from './live-runs.ts';
 import { admitKeygen } from './prepare-keygen.ts';
 import { activeShare, admitSigning } from './prepare-sign.ts';
 import { closeSession, eraseClosed, newDataKeyId } from './sessions.ts';
@@ -35,6 +38,8 @@ export type Admission = {
   readonly line: number | null;
   /** Sessions that this one closed; erased after the commit. */
   readonly superseded: readonly SessionRow[];
+  /** Where the release chain stands. */
+  readonly head: ReleaseHead;
 };
 
 /** Associated data of a session's sealed seed. */
@@ -50,7 +55,11 @@ export const seedContext = (
   row: 'sessions',
 });
 
-export async function prepare(deps: PartyDeps, input: unknown): Promise<SignedPrepareAnswer> {
+export async function prepare(
+  deps: PartyDeps,
+  live: LiveRuns,
+  input: unknown,
+): Promise<SignedPrepareAnswer> {
   const request = parseWith(PrepareRequest, input, 'prepare');
   const requestHash = digestHex('prepare-request', request);
   if (!request.signers.includes(deps.settings.party))
@@ -59,12 +68,15 @@ export async function prepare(deps: PartyDeps, input: unknown): Promise<SignedPr
     });
   await keepRejections(deps, request);
 
-  const { answer, superseded } = await deps.store.transaction(async (tx) => {
-    await tx.lockAttempt(request.attempt);
-    const existing = await tx.session(request.attempt, { lock: true });
-    if (existing !== undefined)
-      return { answer: storedAnswer(existing, requestHash, deps.clock.now()), superseded: [] };
-    return admit(deps, tx, request, requestHash);
+  const { answer, superseded } = await guarded(deps, live, async () => {
+    await requireNotFenced(deps);
+    return deps.store.transaction(async (tx) => {
+      await tx.lockAttempt(request.attempt);
+      const existing = await tx.session(request.attempt, { lock: true });
+      if (existing !== undefined)
+        return { answer: storedAnswer(existing, requestHash, deps.clock.now()), superseded: [] };
+      return admit(deps, tx, request, requestHash);
+    });
   });
   await deps.failPoints.at('party.prepare:after-commit');
   await eraseClosed(deps, superseded);
@@ -136,7 +148,14 @@ async function admit(
 
   const seed = deps.random.bytes(32);
   try {
-    const pair = await deps.envelopes.deriveKeyPair(deps.ceremonies.derive(seed, 'hpke'));
+    // The data key is durable before the row that needs it; a crash in between leaves an orphan for the sweep.
+    const dataKeyId = newDataKeyId(deps, 'session', request.attempt);
+    const context = seedContext(settings.party, request);
+    const [pair, witnessed, sealedSeed] = await Promise.all([
+      deps.envelopes.deriveKeyPair(deps.ceremonies.derive(seed, 'hpke')),
+      tx.witnessed(),
+      deps.sealer.seal(dataKeyId, seed, context, { create: true }),
+    ]);
     const body: PrepareAnswer = {
       party: settings.party,
       attempt: request.attempt,
@@ -146,21 +165,13 @@ async function admit(
       policyHash: request.policyHash,
       machineVersion: admission.machine.version,
       expiresAt: new Date(now + admission.lifeMs).toISOString(),
-      head: await signedHead(deps, tx),
-      witnessed: [...(await tx.witnessed())],
+      head: signedHead(deps, admission.head, request.attempt),
+      witnessed: [...witnessed],
     };
     const answer = {
       answer: body,
       signature: deps.identity.sign(signedBytes('prepare-answer', body)),
     };
-    // The data key is durable before the row that needs it; a crash in between leaves an orphan for the sweep.
-    const dataKeyId = newDataKeyId(deps, 'session', request.attempt);
-    const sealedSeed = await deps.sealer.seal(
-      dataKeyId,
-      seed,
-      seedContext(settings.party, request),
-      { create: true },
-    );
     await tx.insertSession({
       attempt: request.attempt,
       kind: request.kind,
@@ -197,8 +208,12 @@ async function admit(
   }
 }
 
-/** This party's newest release, under its own signature. */
-export async function signedHead(deps: PartyDeps, tx: PartyTransaction): Promise<SignedHead> {
-  const head = { party: deps.settings.party, ...(await tx.head()) };
-  return { head, signature: deps.identity.sign(signedBytes('head', head)) };
+/** Where this party's release chain stands as it opens the attempt, under its own signature. */
+function signedHead(
+  { settings, identity }: PartyDeps,
+  { chainEpoch, sequence, hash }: ReleaseHead,
+  opened: PrepareRequest['attempt'],
+): SignedHead {
+  const head = { party: settings.party, chainEpoch, sequence, hash, opened };
+  return { head, signature: identity.sign(signedBytes('head', head)) };
 }

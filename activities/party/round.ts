@@ -10,7 +10,6 @@ import {
   type PartyTransaction,
   type RoundRow,
   type SessionRow,
-  type ShareRow,
 } from '../../core/ports/party-store.ts';
 import {
   checkEnvelopes,
@@ -21,12 +20,14 @@ import {
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { type RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
 import type { Hex } from '../../schema/contracts/primitives.ts';
+import { noteCommitted, requireNotFenced } from './chain.ts';
 import { answerOf, commitOutbox } from './commit.ts';
 import type { PartyDeps } from './deps.ts';
 import { echoBefore } from './envelopes.ts';
+import { guarded, newestHeads, requireUnwitnessed } from './fence.ts';
 import { computeRound, type LiveRun, type LiveRuns, type RoundTask } from './live-runs.ts';
 import { closedError, closeSession, erase, eraseClosed } from './sessions.ts';
-import { sealedShare } from './shares.ts';
+import { type ShareAccess, sealedShare, settleAccess } from './shares.ts';
 
 type Begun =
   | { readonly kind: 'stored'; readonly answer: RoundAnswer; readonly erase?: string }
@@ -36,7 +37,12 @@ type Begun =
 
 export async function round(deps: PartyDeps, live: LiveRuns, input: unknown): Promise<RoundAnswer> {
   const request = parseWith(RoundRequest, input, 'round');
+  return guarded(deps, live, () => answer(deps, live, request));
+}
+
+function answer(deps: PartyDeps, live: LiveRuns, request: RoundRequest): Promise<RoundAnswer> {
   return live.exclusive(request.attempt, async () => {
+    await requireNotFenced(deps);
     const run = live.take(request.attempt, request.round);
     let begun: Begun;
     try {
@@ -48,8 +54,9 @@ export async function round(deps: PartyDeps, live: LiveRuns, input: unknown): Pr
     }
     if (begun.kind !== 'compute') run?.dispose();
     if (begun.kind === 'stored') {
-      // Released shares leave after the seed's key is gone, also when a crash came between the commit and the erasure.
-      if (begun.erase !== undefined) await erase(deps, [begun.erase]);
+      // Released shares leave after the seed's key is gone and the head is noted, also when a crash came in between.
+      if (begun.erase !== undefined)
+        await Promise.all([erase(deps, [begun.erase]), noteCommitted(deps)]);
       return begun.answer;
     }
     if (begun.kind === 'refused') {
@@ -134,15 +141,12 @@ async function begin(
   let session = row;
   if (request.round === 1) {
     const prepared = request.prepared ?? [];
-    const { party } = deps.settings;
-    await tx.witness(
-      prepared.filter((p) => p.answer.party !== party).map((p) => p.answer.head),
-      now,
-    );
+    await requireUnwitnessed(deps, tx, prepared);
+    await tx.witness(newestHeads(deps, prepared), now);
     await tx.updateSession(row.attempt, { state: 'running', sessionId, prepared });
     session = { ...row, state: 'running', sessionId, prepared };
   }
-  const share = await shareFor(row);
+  const share = await shareFor(session);
   await deps.failPoints.at('party.round:before-inbox-commit');
   const committed: RoundRow = {
     round: request.round,
@@ -162,7 +166,7 @@ async function begin(
   };
 
   /** A run that is not in memory is rebuilt, for which a signer opens its share. */
-  async function shareFor(session: SessionRow): Promise<ShareRow | undefined> {
+  async function shareFor(session: SessionRow): Promise<ShareAccess | undefined> {
     return run === undefined && session.kind === 'sign' ? sealedShare(tx, session, now) : undefined;
   }
 }
@@ -220,20 +224,20 @@ function authenticate(
 }
 
 async function compute(deps: PartyDeps, live: LiveRuns, task: RoundTask): Promise<RoundAnswer> {
-  const { row, rounds, round } = task;
+  const { row } = task;
   let run: LiveRun | undefined;
   try {
     const done = await computeRound(deps, task);
     run = done.run;
     const wipe = () => done.run.dispose();
-    const answer = await commitOutbox(deps, row, rounds, round, done.computed, wipe);
+    const answer = await commitOutbox(deps, task, done.computed, wipe);
     if (!answer.done) live.keep(row.attempt, run);
     return answer;
   } catch (error) {
     run?.dispose();
     // A verdict of the protocol, the replay or a rule is terminal; a lost database or disk says nothing.
     if (!isKeysagaError(error) || error.retryable) throw error;
-    return settleFailure(deps, row, round, error);
+    return settleFailure(deps, task, error);
   }
 }
 
@@ -243,13 +247,13 @@ async function compute(deps: PartyDeps, live: LiveRuns, task: RoundTask): Promis
  */
 async function settleFailure(
   deps: PartyDeps,
-  row: SessionRow,
-  round: number,
+  { row, round, share }: RoundTask,
   error: KeysagaError,
 ): Promise<RoundAnswer> {
   const settled = await deps.store.transaction(async (tx) => {
     const now = await tx.session(row.attempt, { lock: true });
     if (now === undefined) throw error;
+    await settleAccess(tx, share, deps.clock.now());
     const stored = (await tx.rounds(row.attempt)).find((r) => r.round === round);
     if (stored?.outbox && (isOpen(now.state) || now.state === 'released'))
       return answerOf(now, stored);
@@ -259,9 +263,29 @@ async function settleFailure(
     const failure = { code: error.code, message: error.message, culprit };
     const state = error.code === 'SessionExpired' ? 'expired' : 'failed';
     await closeSession(tx, now, state, deps.clock.now(), failure);
+    await barCulprit(deps, tx, now, error);
     return error;
   });
   if (!isKeysagaError(settled)) return settled;
   await eraseClosed(deps, [row]);
   throw settled;
+}
+
+/**
+ * A proven fault after which this party signs no more with the culprit until the key is refreshed, in the commit that
+ * records the failure. The machine marks such faults (`barring`): those of which a second look would leak a secret.
+ */
+async function barCulprit(
+  deps: PartyDeps,
+  tx: PartyTransaction,
+  { keyId, epoch, attempt, kind, members }: SessionRow,
+  { code, details }: KeysagaError,
+): Promise<void> {
+  const { culprit } = details;
+  if (code !== 'ProtocolFault' || details.barring !== true || kind === 'keygen') return;
+  if (culprit === undefined || culprit === deps.settings.party || !members.includes(culprit))
+    return;
+  const at = deps.clock.now();
+  await tx.insertBar({ keyId, epoch, peer: culprit, code, attempt, at });
+  await tx.audit({ kind: 'peer-barred', keyId, attempt, at, detail: { peer: culprit, code } });
 }

@@ -89,10 +89,15 @@ export async function erase(deps: PartyDeps, dataKeyIds: readonly string[]): Pro
  */
 export async function eraseClosed(
   deps: PartyDeps,
-  rows: readonly Pick<SessionRow, 'kind' | 'keyId' | 'epoch' | 'attempt' | 'dataKeyId'>[],
+  rows: readonly Pick<
+    SessionRow,
+    'kind' | 'keyId' | 'epoch' | 'attempt' | 'dataKeyId' | 'failureCode'
+  >[],
 ): Promise<void> {
   for (const row of rows) {
     await deps.sealer.destroy(row.dataKeyId);
-    if (row.kind === 'keygen') await deps.backup.remove(backupName(row));
+    // What a fence closed may have been certified since, for all that a restored database knows.
+    if (row.kind === 'keygen' && row.failureCode !== 'PartyFenced')
+      await deps.backup.remove(backupName(row));
   }
 }

@@ -4,6 +4,7 @@
  */
 import type { PartyTransaction } from '../../core/ports/party-store.ts';
 import type { PartyDeps } from './deps.ts';
+import { checkChain } from './fence.ts';
 import type { LiveRuns } from './live-runs.ts';
 import { closeSession, erase, eraseClosed } from './sessions.ts';
 
@@ -59,6 +60,8 @@ export function createSweep(
 ): () => Promise<void> {
   let firstSeen: ReadonlyMap<string, number> = new Map();
   return async () => {
+    // First of all: a restored database says nothing true about what has ended. Its sessions are dropped by the check.
+    if ((await checkChain(deps, live)) === 'fenced') return eraseSessions(deps);
     const expired = await deps.store.transaction(async (tx) => {
       const now = deps.clock.now();
       const rows = await tx.expiredSessions(now);
@@ -85,4 +88,15 @@ export function createSweep(
     const gone = sessions.filter((s) => !s.open && !left.has(s.dataKeyId)).map((s) => s.attempt);
     if (gone.length > 0) await deps.store.transaction((tx) => tx.markDataKeysDestroyed(gone));
   };
+}
+
+/** While fenced: what is closed stays closed, whatever the database has forgotten, so its data keys may go. */
+async function eraseSessions(deps: PartyDeps): Promise<void> {
+  const rows = await deps.store.transaction((tx) => tx.sessionsWithDataKey());
+  const present = new Set(await deps.sealer.list());
+  const left = rows.filter((row) => !row.open && present.has(row.dataKeyId));
+  await erase(
+    deps,
+    left.map((row) => row.dataKeyId),
+  );
 }

@@ -2,8 +2,15 @@
 import { verifyNever } from '../../core/certificates.ts';
 import { destroy as decideDestroy, type KeyShare } from '../../core/keyshare/keyshare.ts';
 import { parseWith } from '../../core/parse.ts';
-import { isOpen, type SessionRow, type ShareRow } from '../../core/ports/party-store.ts';
+import {
+  isOpen,
+  type PartyTransaction,
+  type ReleaseHead,
+  type SessionRow,
+  type ShareRow,
+} from '../../core/ports/party-store.ts';
 import { decideAbort } from '../../core/session/session.ts';
+import { digestHex } from '../../core/signed.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
 import type { SignedNever } from '../../schema/contracts/key.ts';
 import {
@@ -12,13 +19,17 @@ import {
   type DestroyAnswer,
   DestroyRequest,
 } from '../../schema/contracts/party.ts';
+import { advance, fencedError, noteLast } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
+import { checkChain, guarded } from './fence.ts';
 import type { LiveRuns } from './live-runs.ts';
 import { backupName, closeSession, erase, eraseClosed } from './sessions.ts';
 
 /** Ends a session and destroys its nonces. What was released stays released, and the answer says so. */
 export async function abort(deps: PartyDeps, live: LiveRuns, input: unknown): Promise<AbortAnswer> {
   const { keyId, attempt, reason } = parseWith(AbortRequest, input, 'abort');
+  // A fenced party closes everything by itself, and must not erase on the word of a restored database.
+  await checkChain(deps, live);
   const { outcome, row } = await deps.store.transaction(async (tx) => {
     const found = await tx.session(attempt, { lock: true });
     const known = found?.keyId === (keyId as string) ? found : undefined;
@@ -53,7 +64,16 @@ export async function destroy(
 ): Promise<DestroyAnswer> {
   const { keyId, attempt, never } = parseWith(DestroyRequest, input, 'destroy');
   const { party } = deps.settings;
-  const { answer, dead } = await deps.store.transaction(async (tx): Promise<Undone> => {
+  const { answer, dead, head } = await guarded(deps, live, async () => {
+    if ((await checkChain(deps, live)) === 'fenced') throw fencedError();
+    return deps.store.transaction(undo);
+  });
+  await deps.failPoints.at('party.destroy:after-commit');
+  if (head !== undefined) await noteLast(deps, head);
+  if (answer.outcome !== 'kept') await eraseCeremony(deps, live, dead);
+  return answer;
+
+  async function undo(tx: PartyTransaction): Promise<Undone> {
     await tx.lockAttempt(attempt);
     const now = deps.clock.now();
     const session = await tx.session(attempt, { lock: true });
@@ -68,6 +88,9 @@ export async function destroy(
     if (share === undefined) {
       const word = await tx.word(keyId, attempt);
       if (word?.never) return { answer: { attempt, outcome: 'nothing', never: word.never }, dead };
+      // A restored database that lost its share is no ground for an oath that it never certified.
+      if (await certifiedBefore(deps, session, attempt))
+        return { answer: { attempt, outcome: 'kept' }, dead };
       // Nothing was certified and from here on never will be, so that a late message cannot revive the ceremony.
       const body = { party, attempt, keyId, at: new Date(now).toISOString() };
       const signed: SignedNever = {
@@ -85,6 +108,8 @@ export async function destroy(
           code: 'Cancelled',
           message: 'The ceremony was undone.',
         });
+      const link = { kind: 'never' as const, attempt, sessionId: '' };
+      const head = await advance(deps, tx, { ...link, outboxHash: digestHex('never', body) }, now);
       await deps.failPoints.at('party.destroy:before-commit');
       return {
         answer: {
@@ -93,6 +118,7 @@ export async function destroy(
           never: signed,
         },
         dead,
+        head,
       };
     }
     if (never !== undefined)
@@ -120,16 +146,28 @@ export async function destroy(
     await tx.audit({ kind: 'share-destroyed', keyId, attempt, at: now, detail: { on: 'never' } });
     await deps.failPoints.at('party.destroy:before-commit');
     return { answer: { attempt, outcome }, dead };
-  });
-  await deps.failPoints.at('party.destroy:after-commit');
-  if (answer.outcome !== 'kept') await eraseCeremony(deps, live, dead);
-  return answer;
+  }
+}
+
+/**
+ * The key store knows a share of the ceremony, and this database nothing that became of it: there is no session, or the
+ * fence closed it.
+ */
+async function certifiedBefore(
+  deps: PartyDeps,
+  session: SessionRow | undefined,
+  attempt: string,
+): Promise<boolean> {
+  if (session !== undefined && session.failureCode !== 'PartyFenced') return false;
+  return (await deps.sealer.list()).some((id) => id.startsWith(`share-${attempt}-`));
 }
 
 /** The ceremony's own rows; nothing is erased that they do not name. */
 type Undone = {
   readonly answer: DestroyAnswer;
   readonly dead: { readonly session: SessionRow | undefined; readonly share: ShareRow | undefined };
+  /** Of the link that the commit added to the release chain. */
+  readonly head?: ReleaseHead;
 };
 
 /**
@@ -151,7 +189,7 @@ async function eraseCeremony(
   }
 }
 
-function shareAggregate(row: ShareRow, leases: KeyShare['leases']): KeyShare {
+export function shareAggregate(row: ShareRow, leases: KeyShare['leases']): KeyShare {
   const { keyId, epoch, attempt, descriptor, state } = row;
   return {
     keyId,

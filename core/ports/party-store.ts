@@ -4,6 +4,7 @@
  */
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { KeyDescriptor, SignedCertificate, SignedNever } from '../../schema/contracts/key.ts';
+import type { SignedOrder, SignedOrderReceipt } from '../../schema/contracts/order.ts';
 import type {
   Envelope,
   KeygenResult,
@@ -69,6 +70,9 @@ export type ShareRow = {
   readonly dataKeyId: string;
 };
 
+/** Failures in a row to open a share, and until when nobody tries; `core/rules/access.ts` judges it. */
+export type AccessRecord = { readonly failures: number; readonly lockedUntil: number | null };
+
 export type LineRow = { readonly state: 'open' | 'released' | 'void'; readonly keyId: string };
 export type LineTransaction = {
   readonly attempt: string;
@@ -87,6 +91,36 @@ export type ReleaseHead = {
   readonly sequence: number;
   readonly hash: string;
 };
+/** The head's row. */
+export type ChainState = {
+  readonly head: ReleaseHead;
+  readonly fenced: boolean;
+  /** Of the last unfence order: intents issued at or before this are paid no more. */
+  readonly intentsAfter: number | null;
+};
+/** What the party as a whole says about a key before anything else is asked. */
+export type Standing = ChainState & {
+  readonly quarantined: boolean;
+  /** Peers barred for the key's epoch. */
+  readonly barred: readonly string[];
+  /** Since when the day's limit of the key counts as spent. */
+  readonly daySpentAt: number | null;
+};
+/** What cannot be taken back once it has left the party, and so is a link of its release chain. */
+export type ChainLink = {
+  readonly kind: 'release' | 'certificate' | 'never' | 'policy' | 'order';
+  /** Null where it is about no attempt. */
+  readonly attempt: string | null;
+  readonly sessionId: string;
+  /** Hash of what was released or said. */
+  readonly outboxHash: string;
+};
+export type FenceRow = {
+  readonly chainEpoch: number;
+  readonly reason: string;
+  readonly evidence: SignedHead | null;
+  readonly fencedAt: number;
+};
 export type CeremonyWord = {
   readonly kind: 'certificate' | 'never';
   readonly certificate: SignedCertificate | null;
@@ -104,7 +138,12 @@ export interface PartyTransaction {
   updateSession(attempt: string, patch: Partial<Omit<SessionRow, 'attempt'>>): Promise<void>;
   /** Open sessions of a line, locked. */
   openSessionsOfLine(intentDigest: string, line: number): Promise<readonly SessionRow[]>;
-  openSessionsOfKey(keyId: string, epoch: number): Promise<readonly SessionRow[]>;
+  /** `epoch` undefined: of every epoch. `lock`: their rows. */
+  openSessionsOfKey(
+    keyId: string,
+    epoch: number | undefined,
+    options?: { lock?: boolean },
+  ): Promise<readonly SessionRow[]>;
   openSessionsOfPolicy(policyId: string): Promise<readonly SessionRow[]>;
   /**
    * Open sessions past their time, and those that a clock which has been set back since dated into the future; locked,
@@ -114,7 +153,10 @@ export interface PartyTransaction {
   /** Sessions whose data key may still exist: all open ones, and closed ones until `markDataKeysDestroyed`. */
   sessionsWithDataKey(): Promise<readonly { attempt: string; dataKeyId: string; open: boolean }[]>;
   markDataKeysDestroyed(attempts: readonly string[]): Promise<void>;
-  /** Those of the attempts whose session is closed. An attempt without a session is not among them. */
+  /**
+   * Those of the attempts whose session is closed, but not by a fence: a restored database may have lost what the session
+   * became. An attempt without a session is not among them either.
+   */
   closedAttempts(attempts: readonly string[]): Promise<readonly string[]>;
 
   rounds(attempt: string): Promise<readonly RoundRow[]>;
@@ -137,6 +179,8 @@ export interface PartyTransaction {
   ): Promise<void>;
   setLineTransactionState(attempt: string, state: LineTransaction['state']): Promise<void>;
 
+  /** Fees of the key's voids since then, open and released. */
+  voidFeesSince(keyId: string, since: number): Promise<bigint>;
   /** Serialises limit accounting of one asset of one key until the transaction ends. */
   lockLimit(keyId: string, asset: string): Promise<void>;
   /** Reservations of any age, what was spent at or after `since`, and the line's own entry of any age. */
@@ -170,6 +214,12 @@ export interface PartyTransaction {
     at: number,
   ): Promise<void>;
   shareDataKeys(): Promise<readonly { dataKeyId: string; state: ShareRow['state'] }[]>;
+  /** Failures in a row to open the share of a key's epoch; undefined: none. Takes no lock. */
+  shareAccess(keyId: string, epoch: number): Promise<AccessRecord | undefined>;
+  /** Counts one more and answers with the count; its row stays locked, so that those of several instances add up. */
+  countOpenFailure(keyId: string, epoch: number, now: number): Promise<number>;
+  lockShareAccess(keyId: string, epoch: number, until: number | null): Promise<void>;
+  clearOpenFailures(keyId: string, epoch: number): Promise<void>;
   activeKeys(): Promise<number>;
   openSessionCount(): Promise<number>;
 
@@ -198,17 +248,59 @@ export interface PartyTransaction {
   rejectionsOf(intentDigest: string): Promise<readonly SignedApproval[]>;
   insertRejection(signed: SignedApproval, at: number): Promise<void>;
 
-  head(options?: { lock?: boolean }): Promise<ReleaseHead>;
-  advanceHead(entry: {
-    attempt: string;
-    sessionId: string;
-    outboxHash: string;
+  /** The last lock of all in every transaction that takes it. */
+  chain(options?: { lock?: boolean }): Promise<ChainState>;
+  standing(keyId: string, epoch: number): Promise<Standing>;
+  advanceHead(link: ChainLink & { at: number; next: ReleaseHead }): Promise<void>;
+  /**
+   * What this database knows of a head of this party's own: the chain's hash at that place, and whether there is a session
+   * of the attempt.
+   */
+  recall(
+    shown: Pick<ReleaseHead, 'chainEpoch' | 'sequence'> & { opened?: string },
+  ): Promise<ChainState & { readonly hash: string | null; readonly opened: boolean }>;
+  witnessed(): Promise<readonly SignedHead[]>;
+  /** Keeps the newest of each peer, and of equally new ones the last; at most one head a party. */
+  witness(heads: readonly SignedHead[], at: number): Promise<void>;
+
+  /** Marks the head's row and records why. Call it under the head's lock. */
+  insertFence(row: FenceRow): Promise<void>;
+  /** The fence that stands. */
+  fence(): Promise<FenceRow | undefined>;
+  /**
+   * Ends the fence: head of a new chain epoch, no payment of older intents, and the day's limit of every key that is
+   * held counts as spent from `at`.
+   */
+  liftFence(row: {
+    orderId: string;
     at: number;
+    intentsAfter: number;
+    link: ChainLink;
     next: ReleaseHead;
   }): Promise<void>;
-  witnessed(): Promise<readonly SignedHead[]>;
-  /** Keeps the newest of each peer. */
-  witness(heads: readonly SignedHead[], at: number): Promise<void>;
+  /** Some of the open sessions, locked; those that another transaction holds are left out. */
+  openSessions(limit: number): Promise<readonly SessionRow[]>;
+
+  order(orderId: string): Promise<{ signed: SignedOrder; receipt: SignedOrderReceipt } | undefined>;
+  insertOrder(signed: SignedOrder, receipt: SignedOrderReceipt, at: number): Promise<void>;
+  /** `share` for whoever begins something with a key that may have no share yet, `update` for an order about it. */
+  lockKey(keyId: string, mode: 'share' | 'update'): Promise<void>;
+  /** Certified and active shares of a key, locked against sessions. */
+  sharesOfKey(keyId: string): Promise<readonly ShareRow[]>;
+  destroyedShare(keyId: string, epoch: number): Promise<ShareRow | undefined>;
+  quarantine(keyId: string, orderId: string, at: number): Promise<void>;
+  /** Whether there was one. */
+  endQuarantine(keyId: string): Promise<boolean>;
+  quarantinedKeys(): Promise<readonly string[]>;
+  /** Repeating it changes nothing. */
+  insertBar(row: {
+    keyId: string;
+    epoch: number;
+    peer: string;
+    code: string;
+    attempt: string;
+    at: number;
+  }): Promise<void>;
 
   audit(entry: {
     kind: string;

@@ -1,5 +1,6 @@
 /** What a party requires of a payment's bytes: they do what the intent says, and nothing else. */
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { anchorDemanded } from '../anchor.ts';
 import { limitFor, voidFeeCap } from '../policy.ts';
 import { accountFor, mismatch, requireAnchor, type TransactionCheck } from './effects.ts';
 
@@ -35,16 +36,13 @@ export function checkPayment(check: TransactionCheck): void {
   checkFee(check);
 
   const limit = limitFor(policy, network, intent.asset);
-  if (
-    limit.anchorFrom !== undefined &&
-    amount >= BigInt(limit.anchorFrom) &&
-    intent.anchor === undefined
-  )
+  if (intent.anchor === undefined && anchorDemanded(limit.anchorFrom, amount))
     throw new KeysagaError(
       'PolicyViolation',
       `From ${limit.anchorFrom} on the policy demands an anchor.`,
       {
         field: 'anchor',
+        rule: 'anchorFrom',
         anchorFrom: limit.anchorFrom,
       },
     );

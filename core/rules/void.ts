@@ -22,6 +22,8 @@ export function checkVoid(check: VoidCheck): void {
   const family = networkFamily(network);
   if (family === 'solana' && decoded.effects.length !== 1)
     mismatch('effects', 'A Solana void advances its nonce and does nothing else.');
+  if (family === 'ethereum' && decoded.effects.length > 0)
+    mismatch('effects', 'An Ethereum void uses its nonce and does nothing else.');
   // Without an output to itself a Bitcoin transaction leaves everything to the miners.
   if (family === 'bitcoin' && changes === 0)
     mismatch('change', 'A Bitcoin void pays the wallet itself.');

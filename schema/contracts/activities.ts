@@ -4,8 +4,9 @@
  * finds the work done.
  */
 import type { SignedApproval } from './approval.ts';
-import type { TransferIntent } from './intent.ts';
+import type { AnchorRequest, LeasedAnchor, TransferIntent } from './intent.ts';
 import type { GenerateKeyRequest, KeyDescriptor, ProtocolId, SignedCertificate } from './key.ts';
+import type { SignedOrder, SignedOrderReceipt } from './order.ts';
 import type {
   AbortAnswer,
   AbortRequest,
@@ -22,7 +23,14 @@ import type {
   SignedPrepareAnswer,
 } from './party.ts';
 import type { SignedPolicy } from './policy.ts';
-import type { PartyId, RequestId, WalletId } from './primitives.ts';
+import type {
+  PolicyProgress,
+  PolicyQuery,
+  PolicyView,
+  PolicyWaiters,
+  TransferPolicy,
+} from './policy-change.ts';
+import type { PartyId, PolicyId, RequestId, WalletId } from './primitives.ts';
 import type { FailureInfo, TransferPhase } from './saga.ts';
 import type {
   BroadcastOutcome,
@@ -38,6 +46,8 @@ export interface PartyActivities {
   activate(request: ActivateRequest): Promise<ActivateAnswer>;
   destroy(request: DestroyRequest): Promise<DestroyAnswer>;
   receivePolicy(delivery: { signed: SignedPolicy }): Promise<SignedPolicyReceipt>;
+  /** An administrators' order. Once per order id; a repeat gets the same receipt. */
+  order(delivery: { signed: SignedOrder }): Promise<SignedOrderReceipt>;
   health(): Promise<PartyHealth>;
 }
 
@@ -123,6 +133,39 @@ export interface LedgerActivities {
   activateWallet(input: { requestId: RequestId; activated: readonly PartyId[] }): Promise<void>;
   recordActivation(input: { requestId: RequestId; party: PartyId }): Promise<void>;
   failKey(input: { requestId: RequestId; failure: FailureInfo }): Promise<void>;
+
+  /**
+   * The version that follows the newest one here, signed by the administrators: appended as `PolicyProposed`. A repeat of
+   * the same document answers with what has been received since. Throws `ApprovalInvalid`, `QuorumMissing`,
+   * `PolicyViolation` (`version`, `previous`), `RequestConflict` (another document of this version stands).
+   */
+  proposePolicy(input: {
+    signed: SignedPolicy;
+    policyHash: string;
+    workflowId: string;
+  }): Promise<PolicyProgress>;
+  /** Verifies the receipt under the party's pinned key and appends it; at t receipts the version counts for new transfers. */
+  recordPolicyReceipt(input: { signed: SignedPolicyReceipt }): Promise<PolicyProgress>;
+  /** A party holds another document of this version. */
+  recordPolicyFork(input: {
+    policyId: PolicyId;
+    version: number;
+    policyHash: string;
+    party: PartyId;
+    reason: string;
+  }): Promise<void>;
+  /** Documents of the versions from `from` to `to`, in order: what a party that missed some is brought first. */
+  policyVersions(input: {
+    policyId: PolicyId;
+    from: number;
+    to: number;
+  }): Promise<{ versions: readonly SignedPolicy[] }>;
+  /** Open, unsigned transfers that a version of this policy rules, oldest first. */
+  policyWaiters(input: { policyId: PolicyId }): Promise<PolicyWaiters>;
+  /** The version in force for this transfer; a newer one is recorded as the transfer's own, unless it is signed, being voided or over. */
+  transferPolicy(input: { requestId: RequestId }): Promise<TransferPolicy>;
+  /** For readers: the versions that matter. Throws `PolicyUnknown`, `WalletUnknown`. */
+  readPolicy(input: PolicyQuery): Promise<PolicyView>;
 }
 
 export type Built = {
@@ -133,9 +176,33 @@ export type Built = {
   readonly signed?: SignedTransaction;
 };
 
+/**
+ * `unsigned` is absent when nothing was built: the version of the policy that the saga counted under is not the one in
+ * force, or so few parties are left with it that nothing can be signed. The saga counts again and comes back.
+ */
+export type BuildAnswer =
+  | Built
+  | { readonly policy: TransferPolicy; readonly unsigned?: undefined; readonly signed?: undefined };
+
 export interface ChainActivities {
   /** Leases nonce / UTXOs and builds the payment; a repeat gives the same lease and, once the pivot has passed, the same bytes. Undo: `releaseLease`. */
+  build(input: {
+    intent: TransferIntent;
+    /** The version under which the approvals were counted. */
+    policyHash: string;
+  }): Promise<BuildAnswer>;
+  /** As above, whatever the version. */
   build(input: { intent: TransferIntent }): Promise<Built>;
+  /**
+   * Before the approvals: leases to the request id what its intent may name as its anchor. Undo: `releaseAnchor`, after
+   * which the id gets none any more (`StateConflict`).
+   */
+  leaseAnchor(input: { request: AnchorRequest }): Promise<LeasedAnchor>;
+  /** `taken`: the transfer of this request id has begun, and its end decides about the lease. */
+  releaseAnchor(input: {
+    requestId: RequestId;
+    reason: string;
+  }): Promise<{ outcome: 'given-back' | 'taken' }>;
   /** Refuses with `PivotPassed` once the pivot stands in the ledger. */
   releaseLease(input: { requestId: RequestId }): Promise<void>;
   /** The transaction that conflicts with every released one of the line and pays only the wallet itself. */

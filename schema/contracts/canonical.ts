@@ -19,6 +19,8 @@ export type SignedType =
   | 'never'
   | 'receipt'
   | 'order'
+  | 'order-receipt'
+  | 'head-file'
   | 'session'
   | 'echo'
   | 'unsigned'

@@ -11,6 +11,7 @@ import {
   Ed25519PublicKey,
   PartyId,
   PolicyId,
+  WalletId,
 } from './primitives.ts';
 
 const Path = z.string().min(1).max(4096);
@@ -61,8 +62,18 @@ export const PartyConfig = z.strictObject({
   /** CAIP-2 ids this party signs for; it refuses every other. */
   networks: z.array(Caip2).min(1).max(64),
   keyStoreDirectory: Path,
-  /** 32 bytes of hex. */
-  keyStoreMasterKeyFile: Path,
+  /** 32 bytes of hex. Needed without `--unlock`, and not looked at with it. */
+  keyStoreMasterKeyFile: Path.exactOptional(),
+  /** With `--unlock`: the master key wrapped under a passphrase and a device secret. `workers/unlock.ts` makes both files. */
+  unlock: z
+    .strictObject({
+      file: Path,
+      /** 32 bytes of hex. Keep it on another medium than the file: both and the passphrase are needed. */
+      deviceSecretFile: Path,
+    })
+    .exactOptional(),
+  /** Head of the release chain; on storage that all instances share. Default: `.release-head` in the key store. */
+  headFile: Path.exactOptional(),
   backupDirectory: Path,
   /** 32 bytes of hex, unrelated to the master key. */
   backupKeyFile: Path,
@@ -71,17 +82,19 @@ export type PartyConfig = z.infer<typeof PartyConfig>;
 
 export const ChainConfig = z.strictObject({
   network: Caip2,
-  kind: z.enum(['bitcoin', 'solana']),
+  kind: z.enum(['bitcoin', 'solana', 'ethereum']),
   /** May hold user and password. */
   rpcUrl: z.string().min(1),
   /** Solana: subscriptions. */
   wsUrl: z.string().min(1).exactOptional(),
-  /** Bitcoin: confirmations after which a transaction is final. Solana judges by `finalized`. Default by network. */
+  /** Bitcoin, Ethereum: confirmations after which a transaction is final. Solana judges by `finalized`. Default by network. */
   finality: z.int().min(1).max(10_000).exactOptional(),
   /** Solana: key pair of the sponsor that pays for nonce accounts, as the Solana CLI writes it. */
   sponsorFile: Path.exactOptional(),
   /** Solana: nonce accounts per wallet, and so transfers under way at once; default 4. Each costs the sponsor its rent. */
   poolSize: z.int().min(1).max(256).exactOptional(),
+  /** Ethereum: wallets whose transfers may be anchored to a nonce; everything after one waits for its approvals. */
+  serialWallets: z.array(WalletId).max(1000).exactOptional(),
 });
 export type ChainConfig = z.infer<typeof ChainConfig>;
 
@@ -97,6 +110,8 @@ export const ClientConfig = z.strictObject({
   temporal: TemporalAddress,
   payloadKeys: PayloadKeyFiles,
   directory: PartyDirectory,
+  /** Member lists, other than the whole directory, that a wallet may have. */
+  committees: z.array(z.array(PartyId).min(2).max(16)).max(64).exactOptional(),
   /** Base of links into the Temporal UI. */
   uiUrl: z.string().exactOptional(),
   /** Default for `wallet create`. */
@@ -109,6 +124,23 @@ export const ClientConfig = z.strictObject({
     .array(z.strictObject({ name: ApproverId, keyFile: Path }))
     .max(64)
     .exactOptional(),
+  /**
+   * Pinned administrators: policies are shown as theirs, and orders made for them, only under these keys. `keyFile`: a
+   * passphrase-protected key file on this machine.
+   */
+  administrators: z
+    .array(
+      z.strictObject({
+        name: AdministratorId,
+        publicKey: Ed25519PublicKey,
+        keyFile: Path.exactOptional(),
+      }),
+    )
+    .min(1)
+    .max(64)
+    .exactOptional(),
+  /** Administrators that must sign. */
+  administratorQuorum: z.int().min(1).max(64).exactOptional(),
 });
 export type ClientConfig = z.infer<typeof ClientConfig>;
 

@@ -49,7 +49,7 @@ export const ERROR_CODES = {
   ReplayMismatch: [false, 'The replay differs from the log; the session is closed.'],
   KeyUnknown: [false, 'The party has no share of this key.'],
   KeyNotActive: [false, 'The key share is not active at this party.'],
-  KeyLocked: [true, 'Sessions hold the key share.'],
+  KeyLocked: [true, 'Sessions hold the key share, or opening it failed too often: see retryAt.'],
   CertificateInvalid: [
     false,
     'An activation certificate does not verify against the pinned party keys.',
@@ -61,6 +61,15 @@ export const ERROR_CODES = {
     false,
     'The party was restored from an older state; administrators must release it.',
   ],
+  KeyQuarantined: [
+    false,
+    'Administrators quarantined the key at this party; their release order ends it.',
+  ],
+  PeerBarred: [
+    false,
+    'A signer broke the protocol before this party’s eyes; choose others until the key is refreshed.',
+  ],
+  OrderRefused: [false, 'The order is not for this party, not for now, or not needed: see field.'],
   // transactions and chains
   TransactionMalformed: [false, 'The transaction bytes do not decode.'],
   TransactionMismatch: [false, 'The transaction is not what the intent says: see field.'],

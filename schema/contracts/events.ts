@@ -1,13 +1,24 @@
 /**
  * Domain events, append-only. Types are versioned by suffix; a stored event never changes its shape.
- * Streams: `transfer-<requestId>`, `wallet-<walletId>`, `key-<keyId>`, `policy-<policyId>`.
+ * Streams: `transfer-<requestId>`, `wallet-<walletId>`, `key-<keyId>`, `policy-<policyId>`, `anchor-<requestId>`.
  */
 import * as z from 'zod';
 import { SignedApproval } from './approval.ts';
-import { TransferIntent } from './intent.ts';
+import { Anchor, TransferIntent } from './intent.ts';
 import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from './key.ts';
+import { SignedPolicyReceipt } from './party.ts';
 import { SignedPolicy } from './policy.ts';
-import { AttemptId, Decimal, Hex32, PartyId, RequestId, WalletId } from './primitives.ts';
+import {
+  AttemptId,
+  Caip2,
+  Decimal,
+  Hex32,
+  IsoTime,
+  PartyId,
+  PolicyId,
+  RequestId,
+  WalletId,
+} from './primitives.ts';
 import { FailureInfo } from './saga.ts';
 import { BroadcastOutcome, SignedTransaction, UnsignedTransaction } from './transaction.ts';
 
@@ -76,6 +87,8 @@ export const EVENTS = {
     party: PartyId.exactOptional(),
     reason: z.string().exactOptional(),
   }),
+  /** From here on its approvals are counted, and its sessions bound, under this version. */
+  'keysaga.transfer.policy-changed.v1': z.strictObject({ ...transfer, policyHash: Hex32 }),
   'keysaga.transfer.completed.v1': z.strictObject({
     ...transfer,
     transactionId: z.string(),
@@ -86,6 +99,17 @@ export const EVENTS = {
     failure: FailureInfo,
     voidTransactionId: z.string().exactOptional(),
   }),
+  /** Before the transfer begins: what its intent may name as its anchor. */
+  'keysaga.anchor.leased.v1': z.strictObject({
+    ...transfer,
+    walletId: WalletId,
+    network: Caip2,
+    anchor: Anchor,
+    resource: z.string(),
+    until: IsoTime,
+  }),
+  /** No transfer took it; nothing is leased to this request id any more. */
+  'keysaga.anchor.given-back.v1': z.strictObject({ ...transfer, reason: z.string() }),
   'keysaga.wallet.activated.v1': z.strictObject({ walletId: WalletId, key: KeyDescriptor }),
   'keysaga.wallet.funds-reserved.v1': z.strictObject({
     walletId: WalletId,
@@ -119,7 +143,24 @@ export const EVENTS = {
   'keysaga.key.generated.v1': z.strictObject({ key: KeyDescriptor, activated: z.array(PartyId) }),
   'keysaga.key.party-activated.v1': z.strictObject({ keyId: WalletId, party: PartyId }),
   'keysaga.key.failed.v1': z.strictObject({ requestId: RequestId, failure: FailureInfo }),
+  /** It counts for new transfers: from its installation, or since t parties of some wallet's hold it. */
   'keysaga.policy.adopted.v1': z.strictObject({ signed: SignedPolicy, policyHash: Hex32 }),
+  /** Signed by the administrators and chained to the version before; on its way to the parties. */
+  'keysaga.policy.proposed.v1': z.strictObject({
+    signed: SignedPolicy,
+    policyHash: Hex32,
+    workflowId: z.string(),
+  }),
+  /** A party holds it, under its own signature. */
+  'keysaga.policy.receipt-recorded.v1': z.strictObject({ signed: SignedPolicyReceipt }),
+  /** A party holds another document of this version: the administrators signed two. */
+  'keysaga.policy.forked.v1': z.strictObject({
+    policyId: PolicyId,
+    version: z.int(),
+    policyHash: Hex32,
+    party: PartyId,
+    reason: z.string(),
+  }),
 } as const;
 
 export type EventType = keyof typeof EVENTS;
@@ -134,4 +175,5 @@ export const streams = {
   wallet: (id: WalletId) => `wallet-${id}`,
   key: (id: string) => `key-${id}`,
   policy: (id: string) => `policy-${id}`,
+  anchor: (id: RequestId) => `anchor-${id}`,
 } as const;

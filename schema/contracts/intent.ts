@@ -41,3 +41,25 @@ export const TransferIntent = z.strictObject({
   anchor: Anchor.exactOptional(),
 });
 export type TransferIntent = z.infer<typeof TransferIntent>;
+
+/**
+ * What an anchor is leased for: the transfer that will carry this request id, told before its intent is signed by
+ * anyone. `amount` and `feeCap` choose an anchor that suits the payment; `expiresAt` is the intent's own, and the lease
+ * outlives it a little.
+ */
+export const AnchorRequest = z.strictObject({
+  requestId: RequestId,
+  walletId: WalletId,
+  amount: PositiveDecimal,
+  feeCap: PositiveDecimal,
+  expiresAt: IsoTime,
+});
+export type AnchorRequest = z.infer<typeof AnchorRequest>;
+
+/** An anchor that is leased to a request id. */
+export const LeasedAnchor = z.strictObject({
+  anchor: Anchor,
+  /** Given back then, unless the transfer of this request id has taken it. */
+  until: IsoTime,
+});
+export type LeasedAnchor = z.infer<typeof LeasedAnchor>;

@@ -28,6 +28,11 @@ export const Head = z.strictObject({
   chainEpoch: z.int().nonnegative(),
   sequence: z.int().nonnegative(),
   hash: Hex32,
+  /**
+   * The attempt whose `prepare` this head was signed for. A party that is shown an attempt of its own that it does not
+   * know was restored from before it, also when nothing was released in between.
+   */
+  opened: AttemptId.exactOptional(),
 });
 export type Head = z.infer<typeof Head>;
 export const SignedHead = z.strictObject({ head: Head, signature: Ed25519Signature });
@@ -206,6 +211,19 @@ export const PartyHealth = z.strictObject({
   openSessions: z.int(),
   policies: z.array(z.strictObject({ policyId: PolicyId, version: z.int(), hash: Hex32 })),
   fenced: z.boolean(),
+  /** Why, since when (the party's clock), and the chain epoch that an unfence order must name. */
+  fence: z
+    .strictObject({
+      reason: z.enum(['head-mismatch', 'head-file-missing', 'head-file-broken', 'witness']),
+      since: IsoTime,
+      chainEpoch: z.int().nonnegative(),
+    })
+    .exactOptional(),
+  /** Where the release chain stands. */
+  chainEpoch: z.int().nonnegative().exactOptional(),
+  headSequence: z.int().nonnegative().exactOptional(),
+  /** Keys under an administrators' quarantine. */
+  quarantined: z.array(KeyId).exactOptional(),
   clock: IsoTime,
 });
 export type PartyHealth = z.infer<typeof PartyHealth>;

@@ -1,9 +1,9 @@
 /** What the sagas take, tell and answer: inputs, the status query, the approve/reject update. */
 import * as z from 'zod';
 import { SignedApproval } from './approval.ts';
-import { TransferIntent } from './intent.ts';
+import { AnchorRequest, LeasedAnchor, TransferIntent } from './intent.ts';
 import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from './key.ts';
-import { AttemptId, Hex32, IsoTime, PartyId } from './primitives.ts';
+import { AttemptId, Hex32, IsoTime, PartyId, PolicyId } from './primitives.ts';
 import { SignedTransaction } from './transaction.ts';
 
 /** R7's states plus the waits a person sees. */
@@ -39,6 +39,19 @@ export const TransferInput = z.strictObject({
 });
 export type TransferInput = z.infer<typeof TransferInput>;
 
+export const AnchorInput = z.strictObject({ request: AnchorRequest });
+export type AnchorInput = z.infer<typeof AnchorInput>;
+
+/** `Held` until the transfer has taken it, or it was given back: at `until`, on request, or because no lease was had. */
+export const AnchorPhase = z.enum(['Leasing', 'Held', 'Taken', 'GivenBack', 'Failed']);
+export type AnchorPhase = z.infer<typeof AnchorPhase>;
+/** Result of the anchor's workflow, also of one that gave the anchor back. */
+export const AnchorOutcome = z.strictObject({
+  outcome: z.enum(['taken', 'given-back']),
+  leased: LeasedAnchor,
+});
+export type AnchorOutcome = z.infer<typeof AnchorOutcome>;
+
 export const GenerateKeyInput = z.strictObject({
   request: GenerateKeyRequest,
   limits: SagaLimits.exactOptional(),
@@ -66,9 +79,13 @@ export type UndoStatus = z.infer<typeof UndoStatus>;
 
 export const PartyProgress = z.strictObject({
   party: PartyId,
-  /** Per step `prepare`, `round 1` …: waiting, done, failed. */
+  /** Per step `prepare`, `round 1` …: waiting, done, failed. `lagMs`: how long after the step's first answer this one came. */
   steps: z.array(
-    z.strictObject({ name: z.string(), state: z.enum(['waiting', 'done', 'failed']) }),
+    z.strictObject({
+      name: z.string(),
+      state: z.enum(['waiting', 'done', 'failed']),
+      lagMs: z.int().nonnegative().exactOptional(),
+    }),
   ),
 });
 export type PartyProgress = z.infer<typeof PartyProgress>;
@@ -81,6 +98,15 @@ export const TransferStatus = z.strictObject({
   quorum: z.int(),
   approvals: z.array(SignedApproval),
   missing: z.array(z.string()),
+  /** Under which the approvals are counted. `recounted`: it changed after the transfer had begun. */
+  policy: z
+    .strictObject({
+      policyId: PolicyId,
+      version: z.int(),
+      policyHash: Hex32,
+      recounted: z.boolean(),
+    })
+    .exactOptional(),
   /** Signals that could not be counted, newest last, at most ten. */
   refusedMessages: z.array(z.strictObject({ at: IsoTime, code: z.string(), message: z.string() })),
   attempt: AttemptId.exactOptional(),

@@ -2,8 +2,10 @@
  * `staticSummary` and `staticDetails` of the sagas: what the Temporal UI shows about one before anything ran.
  * The client sets them at the start; both are payloads, so the codec encrypts them.
  */
-import type { TransferIntent } from './intent.ts';
+import type { AnchorRequest, TransferIntent } from './intent.ts';
 import type { GenerateKeyRequest } from './key.ts';
+import type { AdministratorOrder } from './order.ts';
+import type { Policy } from './policy.ts';
 
 /** Untrusted text inside Markdown: no line breaks, no characters that Markdown or HTML reads. */
 export const plain = (text: string, limit = 200): string =>
@@ -38,7 +40,44 @@ export const detailsOf = (intent: TransferIntent, intentDigest: string): string 
     ['issued', intent.issuedAt],
     ['expires', intent.expiresAt],
     ...(intent.memo === undefined ? [] : [['memo', fenced(intent.memo)] as const]),
+    ...(intent.anchor === undefined
+      ? []
+      : [['anchor', fenced(Object.values(intent.anchor).join(' '))] as const]),
     ['digest', intentDigest],
+  ]);
+
+export const summaryOfAnchor = (request: AnchorRequest): string =>
+  plain(`${request.walletId}: anchor for ${request.requestId}`);
+
+export const detailsOfAnchor = (request: AnchorRequest): string =>
+  lines([
+    ['request', request.requestId],
+    ['wallet', request.walletId],
+    ['amount', request.amount],
+    ['until', request.expiresAt],
+  ]);
+
+export const summaryOfPolicy = (policy: Policy): string =>
+  plain(`policy ${policy.policyId}: version ${policy.version} to every party`);
+
+export const detailsOfPolicy = (policy: Policy, hash: string): string =>
+  lines([
+    ['policy', policy.policyId],
+    ['version', String(policy.version)],
+    ['issued', policy.issuedAt],
+    ['quorum', `${policy.quorum} of ${policy.approvers.map(({ name }) => name).join(', ')}`],
+    ['hash', hash],
+  ]);
+
+export const summaryOfOrder = (order: AdministratorOrder): string =>
+  plain(`${order.kind} at ${order.party}${'keyId' in order ? `: ${order.keyId}` : ''}`);
+
+export const detailsOfOrder = (order: AdministratorOrder): string =>
+  lines([
+    ['order', order.orderId],
+    ['party', order.party],
+    ['reason', order.reason],
+    ['valid until', order.validUntil],
   ]);
 
 export const summaryOfKey = (request: GenerateKeyRequest): string =>

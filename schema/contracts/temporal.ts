@@ -1,6 +1,6 @@
 /** Names that clients, workers and the UI share: queues, workflow ids, search attributes. Nothing is named twice. */
 import { KeysagaError } from './errors.ts';
-import { PartyId, RequestId } from './primitives.ts';
+import { PartyId, PolicyId, RequestId } from './primitives.ts';
 
 export const NAMESPACE = 'keysaga';
 export const TASK_QUEUES = { sagas: 'sagas', ledger: 'ledger', chain: 'chain' } as const;
@@ -12,11 +12,17 @@ export const WORKFLOWS = {
   transfer: 'transfer',
   generateKey: 'generateKey',
   deliverUndo: 'deliverUndo',
+  deliverOrder: 'deliverOrder',
+  changePolicy: 'changePolicy',
+  anchor: 'anchor',
 } as const;
 
 const builders = {
   transfer: (requestId: RequestId) => `transfer/${requestId}`,
   keygen: (requestId: RequestId) => `keygen/${requestId}`,
+  anchor: (requestId: RequestId) => `anchor/${requestId}`,
+  policy: (policyId: PolicyId, version: number) => `policy/${policyId}/${version}`,
+  order: (orderId: RequestId) => `order/${orderId}`,
   undo: (requestId: RequestId, party: PartyId, attempt: string) =>
     `undo/${requestId}/${party}/${attempt}`,
 };
@@ -24,7 +30,8 @@ const builders = {
 export const workflowId = builders;
 
 export type ParsedWorkflowId =
-  | { readonly kind: 'transfer' | 'keygen'; readonly requestId: RequestId }
+  | { readonly kind: 'transfer' | 'keygen' | 'anchor' | 'order'; readonly requestId: RequestId }
+  | { readonly kind: 'policy'; readonly policyId: PolicyId; readonly version: number }
   | {
       readonly kind: 'undo';
       readonly requestId: RequestId;
@@ -35,10 +42,14 @@ export type ParsedWorkflowId =
 /** Inverse of the builders. Throws `InvalidInput` (field `workflowId`). */
 export function parseWorkflowId(id: string): ParsedWorkflowId {
   const [kind, request, party, attempt, ...rest] = id.split('/');
+  const policyId = PolicyId.safeParse(request);
+  if (kind === 'policy' && policyId.success && attempt === undefined)
+    if (party !== undefined && /^[1-9][0-9]{0,8}$/.test(party))
+      return { kind, policyId: policyId.data, version: Number(party) };
   const requestId = RequestId.safeParse(request);
   if (requestId.success && rest.length === 0) {
-    if ((kind === 'transfer' || kind === 'keygen') && party === undefined)
-      return { kind, requestId: requestId.data };
+    if (kind === 'transfer' || kind === 'keygen' || kind === 'anchor' || kind === 'order')
+      if (party === undefined) return { kind, requestId: requestId.data };
     const partyId = PartyId.safeParse(party);
     if (kind === 'undo' && partyId.success && attempt !== undefined)
       return { kind, requestId: requestId.data, party: partyId.data, attempt };
@@ -63,4 +74,8 @@ export const MESSAGES = {
   reject: 'reject',
   cancel: 'cancelTransfer',
   status: 'status',
+  /** Wakes a transfer: the policy in force may be another version. */
+  policyChanged: 'policyChanged',
+  /** Of the anchor's workflow: waits for the lease and answers with it. */
+  anchor: 'anchor',
 } as const;

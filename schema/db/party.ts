@@ -21,6 +21,7 @@ import {
 } from 'drizzle-orm/pg-core';
 import type { SignedApproval } from '../contracts/approval.ts';
 import type { KeyDescriptor, SignedCertificate, SignedNever } from '../contracts/key.ts';
+import type { SignedOrder, SignedOrderReceipt } from '../contracts/order.ts';
 import type {
   Envelope,
   KeygenResult,
@@ -30,6 +31,9 @@ import type {
   SignedPrepareAnswer,
 } from '../contracts/party.ts';
 import type { SignedPolicy } from '../contracts/policy.ts';
+
+/** Links of the release chain. */
+type ChainLinkKind = 'release' | 'certificate' | 'never' | 'policy' | 'order';
 
 const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
   dataType: () => 'bytea',
@@ -229,6 +233,10 @@ export const releaseHead = pgTable('release_head', {
   chainEpoch: integer('chain_epoch').notNull(),
   sequence: bigint('sequence', { mode: 'number' }).notNull(),
   hash: text('hash').notNull(),
+  /** In the head's own row, so that whoever waited for its lock sees it. */
+  fenced: boolean('fenced').notNull().default(false),
+  /** Of the last unfence order: intents issued at or before this are paid no more. */
+  intentsAfter: at('intents_after'),
 });
 
 /** The chain itself: what each head commits to. */
@@ -237,13 +245,65 @@ export const releases = pgTable(
   {
     chainEpoch: integer('chain_epoch').notNull(),
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
-    attempt: uuid('attempt').notNull(),
+    /** What cannot be taken back once it has left the party: shares, a word on a ceremony, an order's effect. */
+    kind: text('kind').$type<ChainLinkKind>().notNull().default('release'),
+    /** Null where it is about no attempt. */
+    attempt: uuid('attempt'),
     sessionId: text('session_id').notNull(),
+    /** Hash of what was released or said. */
     outboxHash: text('outbox_hash').notNull(),
     hash: text('hash').notNull(),
     at: at('at').notNull(),
   },
   (t) => [primaryKey({ columns: [t.chainEpoch, t.sequence] })],
+);
+
+/** Each time this party was fenced: why, on what evidence, and which order ended it. */
+export const fences = pgTable('fences', {
+  id: bigserial('id', { mode: 'number' }).primaryKey(),
+  /** Newest chain epoch known to have begun. */
+  chainEpoch: integer('chain_epoch').notNull(),
+  reason: text('reason').notNull(),
+  /** A head of this party that its database did not know, as a peer showed it. */
+  evidence: json('evidence').$type<SignedHead>(),
+  fencedAt: at('fenced_at').notNull(),
+  orderId: text('order_id'),
+  unfencedAt: at('unfenced_at'),
+});
+
+/** The day's limit of a key counts as spent for 24 hours from here: what was spent before a restore is not known. */
+export const spentDays = pgTable('spent_days', {
+  keyId: text('key_id').primaryKey(),
+  at: at('at').notNull(),
+});
+
+/** Administrators' orders that this party carried out, for ever: each works once. */
+export const orders = pgTable('orders', {
+  orderId: text('order_id').primaryKey(),
+  signed: json('signed').$type<SignedOrder>().notNull(),
+  receipt: json('receipt').$type<SignedOrderReceipt>().notNull(),
+  at: at('at').notNull(),
+});
+
+/** Keys that take part in nothing until a release order. */
+export const quarantines = pgTable('quarantines', {
+  keyId: text('key_id').primaryKey(),
+  orderId: text('order_id').notNull(),
+  at: at('at').notNull(),
+});
+
+/** Peers with which this party signs no more for a key's epoch, on evidence that it checked itself. */
+export const bars = pgTable(
+  'bars',
+  {
+    keyId: text('key_id').notNull(),
+    epoch: integer('epoch').notNull(),
+    peer: text('peer').notNull(),
+    code: text('code').notNull(),
+    attempt: uuid('attempt').notNull(),
+    at: at('at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.keyId, t.epoch, t.peer] })],
 );
 
 /** The newest head seen of each peer, under that peer's signature. */
@@ -252,6 +312,19 @@ export const witnessedHeads = pgTable('witnessed_heads', {
   signed: json('signed').$type<SignedHead>().notNull(),
   seenAt: at('seen_at').notNull(),
 });
+
+/** Failures in a row to open a share; no row: none. The key is locked until `locked_until`, for all instances. */
+export const shareAccess = pgTable(
+  'share_access',
+  {
+    keyId: text('key_id').notNull(),
+    epoch: integer('epoch').notNull(),
+    failures: integer('failures').notNull(),
+    lockedUntil: at('locked_until'),
+    failedAt: at('failed_at').notNull(),
+  },
+  (t) => [primaryKey({ columns: [t.keyId, t.epoch] })],
+);
 
 /** What happened to keys and sessions, for auditors. Never a secret. */
 export const auditEntries = pgTable('audit_entries', {

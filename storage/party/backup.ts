@@ -3,7 +3,7 @@
  * the key store is needed to restore one. Written, fsynced and read back before a party certifies a key.
  */
 
-import { timingSafeEqual } from 'node:crypto';
+import { createSecretKey, timingSafeEqual } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,9 +11,10 @@ import type { ShareBackup } from '../../core/ports/sealing.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { contextText, openBytes, sealBytes, syncDirectory, writeDurably } from './key-store.ts';
 
-/** `backupKey`: 32 bytes, unrelated to the key store's master key. */
+/** `backupKey`: 32 bytes, unrelated to the key store's master key; the caller may wipe them afterwards. */
 export function createShareBackup(directory: string, backupKey: Uint8Array): ShareBackup {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const key = createSecretKey(backupKey);
   const path = (name: string) => {
     if (!/^[a-z0-9][a-z0-9._-]{0,200}$/.test(name))
       throw new KeysagaError('InvalidInput', 'Not a backup name.', { field: 'name' });
@@ -27,13 +28,13 @@ export function createShareBackup(directory: string, backupKey: Uint8Array): Sha
       if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
       throw new KeysagaError('SealBroken', 'There is no such backup.', { field: 'name' });
     }
-    return openBytes(backupKey, sealed, contextText(context));
+    return openBytes(key, sealed, contextText(context));
   };
   return {
     read,
     async write(name, plaintext, context) {
       path(name);
-      await writeDurably(directory, name, sealBytes(backupKey, plaintext, contextText(context)));
+      await writeDurably(directory, name, sealBytes(key, plaintext, contextText(context)));
       const back = await read(name, context);
       const same = back.length === plaintext.length && timingSafeEqual(back, plaintext);
       back.fill(0);

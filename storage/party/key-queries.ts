@@ -1,8 +1,9 @@
-/** Shares, words, policies, release chain and audit of one party's database. */
-import { and, asc, count, desc, eq, inArray, type SQL, sql } from 'drizzle-orm';
+/** Shares, words, policies and audit of one party's database. */
+import { and, asc, count, desc, eq, inArray, sql } from 'drizzle-orm';
 import type { PartyTransaction } from '../../core/ports/party-store.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import * as t from '../../schema/db/party.ts';
+import { unawaited } from '../postgres-client.ts';
 import { lockName, openSession, type Tx } from './queries.ts';
 
 type Queries = Pick<
@@ -12,6 +13,10 @@ type Queries = Pick<
   | 'insertShare'
   | 'setShareState'
   | 'shareDataKeys'
+  | 'shareAccess'
+  | 'countOpenFailure'
+  | 'lockShareAccess'
+  | 'clearOpenFailures'
   | 'activeKeys'
   | 'openSessionCount'
   | 'word'
@@ -23,12 +28,11 @@ type Queries = Pick<
   | 'insertPolicy'
   | 'rejectionsOf'
   | 'insertRejection'
-  | 'head'
-  | 'advanceHead'
-  | 'witnessed'
-  | 'witness'
   | 'audit'
 >;
+
+const accessOf = (keyId: string, epoch: number) =>
+  and(eq(t.shareAccess.keyId, keyId), eq(t.shareAccess.epoch, epoch));
 
 export const keyQueries = (tx: Tx): Queries => ({
   async liveShare(keyId, epoch, lock) {
@@ -67,19 +71,45 @@ export const keyQueries = (tx: Tx): Queries => ({
       );
   },
   async setShareState(keyId, attempt, state, at) {
-    await tx
-      .update(t.shares)
-      .set(
-        state === 'active'
-          ? { state, activatedAt: at }
-          : state === 'destroyed'
-            ? { state, sealed: null }
-            : { state },
-      )
-      .where(and(eq(t.shares.keyId, keyId), eq(t.shares.attempt, attempt)));
+    unawaited(
+      tx
+        .update(t.shares)
+        .set(
+          state === 'active'
+            ? { state, activatedAt: at }
+            : state === 'destroyed'
+              ? { state, sealed: null }
+              : { state },
+        )
+        .where(and(eq(t.shares.keyId, keyId), eq(t.shares.attempt, attempt))),
+    );
   },
   shareDataKeys: () =>
     tx.select({ dataKeyId: t.shares.dataKeyId, state: t.shares.state }).from(t.shares),
+  async shareAccess(keyId, epoch) {
+    const [row] = await tx
+      .select({ failures: t.shareAccess.failures, lockedUntil: t.shareAccess.lockedUntil })
+      .from(t.shareAccess)
+      .where(accessOf(keyId, epoch));
+    return row;
+  },
+  async countOpenFailure(keyId, epoch, now) {
+    const [row] = await tx
+      .insert(t.shareAccess)
+      .values({ keyId, epoch, failures: 1, lockedUntil: null, failedAt: now })
+      .onConflictDoUpdate({
+        target: [t.shareAccess.keyId, t.shareAccess.epoch],
+        set: { failures: sql`${t.shareAccess.failures} + 1`, failedAt: now },
+      })
+      .returning({ failures: t.shareAccess.failures });
+    return row?.failures ?? 1;
+  },
+  async lockShareAccess(keyId, epoch, until) {
+    await tx.update(t.shareAccess).set({ lockedUntil: until }).where(accessOf(keyId, epoch));
+  },
+  async clearOpenFailures(keyId, epoch) {
+    await tx.delete(t.shareAccess).where(accessOf(keyId, epoch));
+  },
   async activeKeys() {
     const [row] = await tx
       .select({ n: count() })
@@ -114,7 +144,7 @@ export const keyQueries = (tx: Tx): Queries => ({
   },
 
   async lockPolicy(policyId, mode) {
-    await lockName(tx, `policy ${policyId}`, mode === 'share');
+    unawaited(lockName(tx, `policy ${policyId}`, mode === 'share'));
   },
   async policy(policyId) {
     const [row] = await tx
@@ -139,13 +169,15 @@ export const keyQueries = (tx: Tx): Queries => ({
     return rows.map(({ policyId, version, hash }) => ({ policyId, version, hash }));
   },
   async insertPolicy(row) {
-    await tx.insert(t.policies).values({
-      policyId: row.policyId,
-      version: row.version,
-      hash: row.hash,
-      document: row.document,
-      receivedAt: row.at,
-    });
+    unawaited(
+      tx.insert(t.policies).values({
+        policyId: row.policyId,
+        version: row.version,
+        hash: row.hash,
+        document: row.document,
+        receivedAt: row.at,
+      }),
+    );
   },
 
   async rejectionsOf(intentDigest) {
@@ -156,65 +188,28 @@ export const keyQueries = (tx: Tx): Queries => ({
     return rows.map((r) => r.signed);
   },
   async insertRejection(signed, at) {
-    await tx
-      .insert(t.rejections)
-      .values({
-        intentDigest: signed.approval.intentDigest,
-        approver: signed.approval.approver,
-        signed,
-        receivedAt: at,
-      })
-      // The caller verified it under the policy in force; what stands there may be of a key that has been replaced.
-      .onConflictDoUpdate({
-        target: [t.rejections.intentDigest, t.rejections.approver],
-        set: { signed, receivedAt: at },
-      });
-  },
-
-  async head(options) {
-    const read = () => {
-      const query = tx.select().from(t.releaseHead);
-      return options?.lock === true ? query.for('update') : query;
-    };
-    let [row] = await read();
-    if (row === undefined) {
-      await tx
-        .insert(t.releaseHead)
-        .values({ only: true, chainEpoch: 0, sequence: 0, hash: '00'.repeat(32) })
-        .onConflictDoNothing();
-      [row] = await read();
-    }
-    if (row === undefined) throw new KeysagaError('Internal', 'The release head is missing.');
-    return { chainEpoch: row.chainEpoch, sequence: row.sequence, hash: row.hash };
-  },
-  async advanceHead({ next, ...entry }) {
-    await tx.insert(t.releases).values({ ...entry, ...next });
-    await tx.update(t.releaseHead).set(next);
-  },
-  async witnessed() {
-    const rows = await tx.select().from(t.witnessedHeads).orderBy(asc(t.witnessedHeads.party));
-    return rows.map((r) => r.signed);
-  },
-  async witness(heads, at) {
-    if (heads.length === 0) return;
-    // In one order everywhere, since the rows stay locked until the commit.
-    const sorted = [...heads].sort((a, b) => (a.head.party < b.head.party ? -1 : 1));
-    const position = (head: SQL) =>
-      sql`((${head} -> 'head' ->> 'chainEpoch')::bigint, (${head} -> 'head' ->> 'sequence')::bigint)`;
-    await tx
-      .insert(t.witnessedHeads)
-      .values(sorted.map((signed) => ({ party: signed.head.party, signed, seenAt: at })))
-      .onConflictDoUpdate({
-        target: t.witnessedHeads.party,
-        set: { signed: sql`excluded.signed`, seenAt: sql`excluded.seen_at` },
-        // Only ever forward: an older head shown later must not overwrite a newer one.
-        setWhere: sql`${position(sql`${t.witnessedHeads.signed}`)} < ${position(sql`excluded.signed`)}`,
-      });
+    unawaited(
+      tx
+        .insert(t.rejections)
+        .values({
+          intentDigest: signed.approval.intentDigest,
+          approver: signed.approval.approver,
+          signed,
+          receivedAt: at,
+        })
+        // The caller verified it under the policy in force; what stands there may be of a key that has been replaced.
+        .onConflictDoUpdate({
+          target: [t.rejections.intentDigest, t.rejections.approver],
+          set: { signed, receivedAt: at },
+        }),
+    );
   },
 
   async audit({ kind, keyId, attempt, detail, at }) {
-    await tx
-      .insert(t.auditEntries)
-      .values({ kind, keyId: keyId ?? null, attempt: attempt ?? null, detail: detail ?? {}, at });
+    unawaited(
+      tx
+        .insert(t.auditEntries)
+        .values({ kind, keyId: keyId ?? null, attempt: attempt ?? null, detail: detail ?? {}, at }),
+    );
   },
 });

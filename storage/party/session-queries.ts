@@ -4,6 +4,7 @@ import type { PartyTransaction, SessionRow } from '../../core/ports/party-store.
 import { isOpen } from '../../core/ports/party-store.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import * as t from '../../schema/db/party.ts';
+import { unawaited } from '../postgres-client.ts';
 import { lockName, openSession, type Tx } from './queries.ts';
 
 /** A clock that runs this far ahead and is then set right must not leave sessions behind that nobody may end. */
@@ -32,6 +33,7 @@ type Queries = Pick<
   | 'lineTransactions'
   | 'insertLineTransaction'
   | 'setLineTransactionState'
+  | 'voidFeesSince'
   | 'lockLimit'
   | 'spentSince'
   | 'reserveSpend'
@@ -41,7 +43,7 @@ type Queries = Pick<
 
 export const sessionQueries = (tx: Tx): Queries => ({
   async lockAttempt(attempt) {
-    await lockName(tx, `attempt ${attempt}`);
+    unawaited(lockName(tx, `attempt ${attempt}`));
   },
   async session(attempt, options) {
     const query = tx.select().from(t.sessions).where(eq(t.sessions.attempt, attempt));
@@ -49,10 +51,10 @@ export const sessionQueries = (tx: Tx): Queries => ({
     return row;
   },
   async insertSession(row) {
-    await tx.insert(t.sessions).values(row);
+    unawaited(tx.insert(t.sessions).values(row));
   },
   async updateSession(attempt, patch) {
-    await tx.update(t.sessions).set(patch).where(eq(t.sessions.attempt, attempt));
+    unawaited(tx.update(t.sessions).set(patch).where(eq(t.sessions.attempt, attempt)));
   },
   openSessionsOfLine: (intentDigest, line): Promise<SessionRow[]> =>
     tx
@@ -60,11 +62,14 @@ export const sessionQueries = (tx: Tx): Queries => ({
       .from(t.sessions)
       .where(and(eq(t.sessions.intentDigest, intentDigest), eq(t.sessions.line, line), openSession))
       .for('update'),
-  openSessionsOfKey: (keyId, epoch): Promise<SessionRow[]> =>
-    tx
+  async openSessionsOfKey(keyId, epoch, options): Promise<SessionRow[]> {
+    const ofEpoch = epoch === undefined ? undefined : eq(t.sessions.epoch, epoch);
+    const query = tx
       .select()
       .from(t.sessions)
-      .where(and(eq(t.sessions.keyId, keyId), eq(t.sessions.epoch, epoch), openSession)),
+      .where(and(eq(t.sessions.keyId, keyId), ofEpoch, openSession));
+    return options?.lock === true ? query.for('update') : query;
+  },
   openSessionsOfPolicy: (policyId): Promise<SessionRow[]> =>
     tx
       .select()
@@ -97,41 +102,52 @@ export const sessionQueries = (tx: Tx): Queries => ({
   },
   async markDataKeysDestroyed(attempts) {
     if (attempts.length === 0) return;
-    await tx
-      .update(t.sessions)
-      .set({ dataKeyDestroyed: true })
-      .where(inArray(t.sessions.attempt, [...attempts]));
+    unawaited(
+      tx
+        .update(t.sessions)
+        .set({ dataKeyDestroyed: true })
+        .where(inArray(t.sessions.attempt, [...attempts])),
+    );
   },
   async closedAttempts(attempts) {
     if (attempts.length === 0) return [];
     const rows = await tx
-      .select({ attempt: t.sessions.attempt, state: t.sessions.state })
+      .select({
+        attempt: t.sessions.attempt,
+        state: t.sessions.state,
+        failureCode: t.sessions.failureCode,
+      })
       .from(t.sessions)
       .where(inArray(t.sessions.attempt, [...attempts]));
-    return rows.filter((r) => !isOpen(r.state)).map((r) => r.attempt);
+    const over = rows.filter((r) => !isOpen(r.state) && r.failureCode !== 'PartyFenced');
+    return over.map((r) => r.attempt);
   },
 
   rounds: (attempt) =>
     tx.select().from(t.rounds).where(eq(t.rounds.attempt, attempt)).orderBy(asc(t.rounds.round)),
   async insertInbox(attempt, row) {
-    await tx.insert(t.rounds).values({
-      attempt,
-      round: row.round,
-      inboxHash: row.inboxHash,
-      inbox: row.inbox,
-      committedAt: row.at,
-    });
+    unawaited(
+      tx.insert(t.rounds).values({
+        attempt,
+        round: row.round,
+        inboxHash: row.inboxHash,
+        inbox: row.inbox,
+        committedAt: row.at,
+      }),
+    );
   },
   async setOutbox(attempt, round, row) {
-    await tx
-      .update(t.rounds)
-      .set({
-        outboxHash: row.outboxHash,
-        outbox: row.outbox,
-        keygen: row.keygen,
-        answeredAt: row.at,
-      })
-      .where(and(eq(t.rounds.attempt, attempt), eq(t.rounds.round, round)));
+    unawaited(
+      tx
+        .update(t.rounds)
+        .set({
+          outboxHash: row.outboxHash,
+          outbox: row.outbox,
+          keygen: row.keygen,
+          answeredAt: row.at,
+        })
+        .where(and(eq(t.rounds.attempt, attempt), eq(t.rounds.round, round))),
+    );
   },
 
   async lockLine(intentDigest, line, keyId, now) {
@@ -148,10 +164,12 @@ export const sessionQueries = (tx: Tx): Queries => ({
     return row;
   },
   async setLineState(intentDigest, line, state) {
-    await tx
-      .update(t.lines)
-      .set({ state })
-      .where(and(eq(t.lines.intentDigest, intentDigest), eq(t.lines.line, line)));
+    unawaited(
+      tx
+        .update(t.lines)
+        .set({ state })
+        .where(and(eq(t.lines.intentDigest, intentDigest), eq(t.lines.line, line))),
+    );
   },
   lineTransactions: (intentDigest, line) =>
     tx
@@ -165,17 +183,39 @@ export const sessionQueries = (tx: Tx): Queries => ({
         ),
       ),
   async insertLineTransaction(row) {
-    await tx.insert(t.lineTransactions).values({ ...row, conflictKeys: [...row.conflictKeys] });
+    unawaited(
+      tx.insert(t.lineTransactions).values({ ...row, conflictKeys: [...row.conflictKeys] }),
+    );
   },
   async setLineTransactionState(attempt, state) {
-    await tx
-      .update(t.lineTransactions)
-      .set({ state })
-      .where(eq(t.lineTransactions.attempt, attempt));
+    unawaited(
+      tx.update(t.lineTransactions).set({ state }).where(eq(t.lineTransactions.attempt, attempt)),
+    );
   },
 
+  async voidFeesSince(keyId, since) {
+    const rows = await tx
+      .select({ fee: t.lineTransactions.fee })
+      .from(t.lineTransactions)
+      .innerJoin(
+        t.lines,
+        and(
+          eq(t.lines.intentDigest, t.lineTransactions.intentDigest),
+          eq(t.lines.line, t.lineTransactions.line),
+        ),
+      )
+      .where(
+        and(
+          eq(t.lines.keyId, keyId),
+          eq(t.lineTransactions.purpose, 'void'),
+          ne(t.lineTransactions.state, 'closed'),
+          gte(t.lineTransactions.at, since),
+        ),
+      );
+    return rows.reduce((sum, { fee }) => sum + BigInt(fee), 0n);
+  },
   async lockLimit(keyId, asset) {
-    await lockName(tx, `limit ${keyId} ${asset}`);
+    unawaited(lockName(tx, `limit ${keyId} ${asset}`));
   },
   spentSince: (keyId, asset, since, own) =>
     tx
@@ -193,33 +233,39 @@ export const sessionQueries = (tx: Tx): Queries => ({
         ),
       ),
   async reserveSpend(row) {
-    await tx
-      .insert(t.spent)
-      .values({ ...row, state: 'reserved' })
-      .onConflictDoNothing();
+    unawaited(
+      tx
+        .insert(t.spent)
+        .values({ ...row, state: 'reserved' })
+        .onConflictDoNothing(),
+    );
   },
   async markSpent(intentDigest, line, at) {
     // The first release starts the window; a later release of the same line does not count again.
-    await tx
-      .update(t.spent)
-      .set({ state: 'spent', at })
-      .where(
-        and(
-          eq(t.spent.intentDigest, intentDigest),
-          eq(t.spent.line, line),
-          eq(t.spent.state, 'reserved'),
+    unawaited(
+      tx
+        .update(t.spent)
+        .set({ state: 'spent', at })
+        .where(
+          and(
+            eq(t.spent.intentDigest, intentDigest),
+            eq(t.spent.line, line),
+            eq(t.spent.state, 'reserved'),
+          ),
         ),
-      );
+    );
   },
   async releaseSpend(intentDigest, line) {
-    await tx
-      .delete(t.spent)
-      .where(
-        and(
-          eq(t.spent.intentDigest, intentDigest),
-          eq(t.spent.line, line),
-          eq(t.spent.state, 'reserved'),
+    unawaited(
+      tx
+        .delete(t.spent)
+        .where(
+          and(
+            eq(t.spent.intentDigest, intentDigest),
+            eq(t.spent.line, line),
+            eq(t.spent.state, 'reserved'),
+          ),
         ),
-      );
+    );
   },
 });

@@ -7,6 +7,7 @@ import * as t from '../../schema/db/party.ts';
 import { migrateDatabase } from '../migrate.ts';
 import { openPool } from '../postgres-client.ts';
 import { isConnectionLoss, isRetryableState, sqlState } from '../sql-state.ts';
+import { chainQueries } from './chain-queries.ts';
 import { keyQueries } from './key-queries.ts';
 import type { Tx } from './queries.ts';
 import { sessionQueries } from './session-queries.ts';
@@ -68,4 +69,8 @@ function storeError(error: unknown): unknown {
   return new KeysagaError('Internal', "The party's storage failed.", { sqlState: state });
 }
 
-const transactionOf = (tx: Tx): PartyTransaction => ({ ...sessionQueries(tx), ...keyQueries(tx) });
+const transactionOf = (tx: Tx): PartyTransaction => ({
+  ...sessionQueries(tx),
+  ...keyQueries(tx),
+  ...chainQueries(tx),
+});

@@ -98,7 +98,7 @@ let serial = 0;
 const keygen = () => keygenRequest(rig.cast, `crash-${++serial}`, SOLANA, 'frost-ed25519');
 
 describe('a crash while signing', () => {
-  it.each(of('prepare', 'round', 'release'))('at %s', (point) =>
+  it.each(of('prepare', 'round', 'head', 'release'))('at %s', (point) =>
     dies(point, async () => {
       const { request } = rig.pay();
       const answers = await run(request);
@@ -131,7 +131,7 @@ describe('a crash while signing', () => {
 });
 
 describe('a crash while a key is made', () => {
-  it.each(of('prepare', 'round', 'certify', 'activate'))('at %s', (point) =>
+  it.each(of('prepare', 'round', 'head', 'certify', 'activate'))('at %s', (point) =>
     dies(point, async () => {
       const request = keygen();
       const answers = await run(request);
@@ -176,7 +176,8 @@ describe('a crash while a key is made', () => {
 
 describe('what the cases above cover', () => {
   it('is every fail point', () => {
-    const covered = of('prepare', 'round', 'release', 'abort', 'certify', 'activate', 'destroy');
-    expect(covered).toEqual([...PARTY_FAIL_POINTS]);
+    const here = ['prepare', 'round', 'head', 'release', 'abort', 'certify', 'activate', 'destroy'];
+    // Those of an order: orders.test.ts; of a fence: fencing.test.ts.
+    expect(of(...here, 'order', 'fence')).toEqual([...PARTY_FAIL_POINTS]);
   });
 });

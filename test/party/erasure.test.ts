@@ -1,5 +1,6 @@
 /** What is erased stays closed, what lives is never erased, and nothing secret is written or said in the clear. */
 import { readdir } from 'node:fs/promises';
+import postgres from 'postgres';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { seedContext } from '../../activities/party/prepare.ts';
 import { backupName } from '../../activities/party/sessions.ts';
@@ -17,6 +18,8 @@ import {
   signRequest,
 } from '../support/parties.ts';
 import { payment, provenNonce, someAddress } from '../support/solana-plans.ts';
+import { takeBaseBackup } from './base-backup.ts';
+import { orderOf } from './restore.ts';
 import { nextRound, type Rig, startRig } from './rig.ts';
 
 let rig: Rig;
@@ -244,6 +247,56 @@ describe('destroy', () => {
     const answers = await Promise.all([0, 1].map((i) => rig.party(alpha, i).destroy(request)));
     expect(answers[1]).toEqual(answers[0]);
     expect(answers[0]?.never).toBeDefined();
+  });
+});
+
+describe('an old copy of the database files, with its write-ahead log', () => {
+  it('opens neither a session nor a share epoch that has been erased since', async () => {
+    const { key } = await generateKey(
+      rig.table,
+      keygenRequest(rig.cast, 'copied', SOLANA, 'frost-ed25519'),
+    );
+    const to = someAddress();
+    const unsigned = payment(key, provenNonce(), to, 5n);
+    const request = signRequest(rig.cast, key, intentFor(key, to, '5'), unsigned, [alpha, beta]);
+    const { rounds } = await route(rig.table, request, { until: 1 });
+    const database = new URL(rig.seat(alpha).databaseUrl).pathname.slice(1);
+    const backup = await takeBaseBackup(rig.stack.postgres.adminUrl, rig.seat(alpha).directory);
+    try {
+      const { url } = await backup.start();
+      const old = postgres(url(database), { max: 1, onnotice: () => {} });
+      const [session] = await old<OldRow[]>`
+        select key_id as "keyId", attempt, epoch, sealed_seed as sealed, data_key_id as "dataKeyId"
+        from sessions where attempt = ${request.attempt}`;
+      const [share] = await old<OldRow[]>`
+        select key_id as "keyId", attempt, epoch, sealed, data_key_id as "dataKeyId"
+        from shares where key_id = ${key.keyId}`;
+      await old.end();
+      if (session === undefined || share === undefined) throw new Error('the copy is empty');
+      const openShare = () =>
+        keyStore().open(share.dataKeyId, share.sealed, shareContext(alpha, share));
+      const { backupDirectory, backupKey } = rig.seat(alpha);
+      const openBackup = () =>
+        createShareBackup(backupDirectory, backupKey).read(
+          backupName(share),
+          shareContext(alpha, share, 'backup'),
+        );
+      // As long as they live, the copy is as good as the original.
+      expect(await openSeed(session)).toHaveLength(32);
+      expect((await openShare()).length).toBeGreaterThan(32);
+      expect((await openBackup()).length).toBeGreaterThan(32);
+
+      const answer = await rig.party(alpha).round(nextRound(alpha, request, rounds[0] ?? []));
+      expect(answer.done).toBe(true);
+      await expect(openSeed(session)).rejects.toMatchObject({ code: 'SealBroken' });
+      await openShare();
+      const wish = { kind: 'destroy', party: alpha, keyId: key.keyId, epoch: 0 } as const;
+      await rig.party(alpha, 1).order({ signed: orderOf(rig, Date.now() + ahead, wish) });
+      await expect(openShare()).rejects.toMatchObject({ code: 'SealBroken' });
+      await expect(openBackup()).rejects.toMatchObject({ code: 'SealBroken' });
+    } finally {
+      await backup.remove();
+    }
   });
 });
 

@@ -37,6 +37,7 @@ export type Payment = {
 };
 
 export type Rig = {
+  readonly stack: Stack;
   readonly table: Table;
   readonly cast: Cast;
   readonly key: KeyDescriptor;
@@ -87,6 +88,7 @@ export async function startRig(
     return found;
   };
   return {
+    stack,
     table,
     cast,
     key,
