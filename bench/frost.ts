@@ -172,6 +172,15 @@ function signFigure(name: string, count: number, turns: number, shape: Shape, of
   });
 }
 
+/** The threshold signature of one Solana transfer, 2 of 3, all parties and the aggregation: for a figure that contains it. */
+export function solanaSignature(messageBytes: number): () => void {
+  const of = CASES.find(({ curve }) => curve === 'ed25519') as Case;
+  const shape = SHAPES[0];
+  const keys = keygen(of, shape);
+  const message = new Uint8Array(randomBytes(messageBytes));
+  return () => void sign(of, shape, keys, [message]);
+}
+
 export const frostKeygen: Benchmark = {
   name: 'frost/keygen',
   figures: () =>

@@ -7,10 +7,14 @@ export const BENCHMARKS: readonly Registered[] = [
   { name: 'frost/keygen', load: async () => (await import('./frost.ts')).frostKeygen },
   { name: 'frost/sign', load: async () => (await import('./frost.ts')).frostSign },
   { name: 'frost/sign-batch', load: async () => (await import('./frost.ts')).frostSignBatch },
+  { name: 'dkls23/keygen', load: async () => (await import('./dkls23.ts')).dkls23Keygen },
+  { name: 'dkls23/sign', load: async () => (await import('./dkls23.ts')).dkls23Sign },
+  { name: 'dkls23/sign-batch', load: async () => (await import('./dkls23.ts')).dkls23SignBatch },
+  { name: 'dkls23/online', load: async () => (await import('./dkls23.ts')).dkls23Online },
   { name: 'saga/transfer-latency', load: async () => (await import('./saga.ts')).sagaLatency },
   {
     name: 'saga/transfer-throughput',
-    load: async () => (await import('./saga.ts')).sagaThroughput,
+    load: async () => (await import('./throughput.ts')).sagaThroughput,
   },
 ];
 

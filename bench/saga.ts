@@ -1,9 +1,7 @@
 /**
- * `saga/transfer-latency`: from the last approval to the accepted broadcast, by Temporal's own event times.
- * `saga/transfer-throughput`: transfers a second at saturation, and where the CPU goes. Both beside a saga of the same
- * shape with empty activities, on the same server, in the same run, in turns.
+ * `saga/transfer-latency`: from the last approval to the accepted broadcast, by Temporal's own event times, beside a saga
+ * of the same shape with empty activities, on the same server, in the same run, in turns.
  */
-import { readFileSync } from 'node:fs';
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import proto from '@temporalio/proto';
 import type { Wallet } from '../client/index.ts';
@@ -17,26 +15,28 @@ import { type Benchmark, type Figure, figure, quantile } from './figures.ts';
 const EventType = proto.temporal.api.enums.v1.EventType;
 const RUNS = 50;
 const WARM_UP = 5;
-/** Transfers at once; more than the machine can do, fewer than the nonce accounts. */
-const CONCURRENCY = 48;
-const TRANSFERS = 144;
+/**
+ * A slot is not part of the latency, which ends when a node has accepted. Shorter ones cost the chain's node CPU, longer
+ * ones the run time: 32 pass before the next transfer begins.
+ */
+const SLOT_MS = 25;
 
 /** Both sagas have two parties, two approvals and two rounds. `payload` is about what a FROST envelope carries. */
 const shape: Shape = { parties: ['alpha', 'beta'], approvals: 2, rounds: 2, payload: 1_500 };
 
-type Bench = {
+export type Bench = {
   readonly platform: Platform;
   readonly client: Client;
   readonly wallets: readonly Wallet[];
   close(): Promise<void>;
 };
 
-async function open(wallets: number): Promise<Bench> {
-  const platform = await startPlatform({
-    chains: ['solana'],
-    slotTimeMs: 20,
-    poolSize: Math.ceil((CONCURRENCY * 2) / wallets),
-  });
+/** `poolSize`: nonce accounts of each wallet, and so its transfers under way at once; default as in production. */
+export async function open(
+  wallets: number,
+  options: { readonly slotTimeMs: number; readonly poolSize?: number },
+): Promise<Bench> {
+  const platform = await startPlatform({ chains: ['solana'], ...options });
   const { stack, payloadKey } = platform;
   const keys = `bench:${payloadKey}`;
   const { address, namespace } = stack.temporal;
@@ -142,7 +142,7 @@ async function completions(handle: WorkflowHandle): Promise<number[]> {
     .map((event) => milliseconds(event.eventTime));
 }
 
-async function empty(client: Client, warm = false): Promise<WorkflowHandle> {
+export async function empty(client: Client, warm = false): Promise<WorkflowHandle> {
   const handle = await client.workflow.start<typeof emptyTransfer>('emptyTransfer', {
     taskQueue: EMPTY_QUEUES.sagas,
     workflowId: nextId(),
@@ -154,7 +154,7 @@ async function empty(client: Client, warm = false): Promise<WorkflowHandle> {
   return handle;
 }
 
-async function real(
+export async function real(
   { platform, client }: Bench,
   wallet: Wallet,
   warm = false,
@@ -174,7 +174,7 @@ async function real(
 }
 
 async function latency(): Promise<readonly Figure[]> {
-  const bench = await open(2);
+  const bench = await open(2, { slotTimeMs: SLOT_MS });
   try {
     const ours: number[] = [];
     const theirs: number[] = [];
@@ -226,116 +226,4 @@ async function emptyLatency(handle: WorkflowHandle): Promise<number> {
   return (completions.at(-3) ?? 0) - approved;
 }
 
-/** CPU seconds of a process and its children so far (user and system), from /proc. */
-function cpuSeconds(pids: readonly number[]): number {
-  let ticks = 0;
-  for (const pid of pids) {
-    try {
-      const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? [];
-      ticks += Number(fields[11]) + Number(fields[12]) + Number(fields[13]) + Number(fields[14]);
-    } catch {
-      // gone
-    }
-  }
-  return ticks / 100;
-}
-
-const childrenOf = (pid: number): number[] => {
-  try {
-    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
-      .trim()
-      .split(' ')
-      .filter(Boolean)
-      .map(Number);
-  } catch {
-    return [];
-  }
-};
-
-type Split = {
-  readonly temporal: number;
-  readonly postgres: number;
-  readonly parties: number;
-  readonly coordinator: number;
-};
-
-function cpuNow({ platform }: Bench): Split {
-  const { record } = platform.stack;
-  const pidOf = (name: string) => record.processes.find((p) => p.name === name)?.pid ?? 0;
-  const postgres = pidOf('postgres');
-  const node = (name: string) => platform.workers.get(name)?.pid ?? 0;
-  return {
-    temporal: cpuSeconds([pidOf('temporal')]),
-    // A backend that ended is in its parent's count of waited-for children; one that lives is not.
-    postgres: cpuSeconds([postgres, ...childrenOf(postgres)]),
-    parties: cpuSeconds(platform.cast.parties.map(node)),
-    coordinator: cpuSeconds([node('coordinator')]),
-  };
-}
-
-/** Runs `total` sagas, `CONCURRENCY` at once; sagas a second. */
-async function saturate(
-  total: number,
-  start: (i: number) => Promise<WorkflowHandle>,
-): Promise<number> {
-  const began = performance.now();
-  let next = 0;
-  const worker = async () => {
-    while (next < total) {
-      const i = next++;
-      await (await start(i)).result();
-    }
-  };
-  await Promise.all(Array.from({ length: CONCURRENCY }, worker));
-  return total / ((performance.now() - began) / 1_000);
-}
-
-async function throughput(): Promise<readonly Figure[]> {
-  const bench = await open(4);
-  try {
-    const ours: number[] = [];
-    const theirs: number[] = [];
-    const splits: Split[] = [];
-    await saturate(16, () => empty(bench.client));
-    await saturate(16, (i) => real(bench, bench.wallets[i % bench.wallets.length] as Wallet));
-    for (let turn = 0; turn < 3; turn++) {
-      theirs.push(await saturate(TRANSFERS, () => empty(bench.client)));
-      const before = cpuNow(bench);
-      ours.push(
-        await saturate(TRANSFERS, (i) =>
-          real(bench, bench.wallets[i % bench.wallets.length] as Wallet),
-        ),
-      );
-      const after = cpuNow(bench);
-      splits.push({
-        temporal: after.temporal - before.temporal,
-        postgres: after.postgres - before.postgres,
-        parties: after.parties - before.parties,
-        coordinator: after.coordinator - before.coordinator,
-      });
-    }
-    const yardstick = { name: 'the same shape, empty activities', samples: theirs };
-    const share = (name: keyof Split): Figure => {
-      const ms = splits.map((s) => (1_000 * s[name]) / TRANSFERS);
-      const all = splits.map(
-        (s) => (1_000 * (s.temporal + s.postgres + s.parties + s.coordinator)) / TRANSFERS,
-      );
-      return figure(`saga/transfer-throughput(cpu ${name})`, 'CPU ms', ms, {
-        name: 'all processes, a transfer',
-        samples: all,
-      });
-    };
-    return [
-      figure('saga/transfer-throughput', '1/s', ours, yardstick),
-      share('temporal'),
-      share('postgres'),
-      share('parties'),
-      share('coordinator'),
-    ];
-  } finally {
-    await bench.close();
-  }
-}
-
 export const sagaLatency: Benchmark = { name: 'saga/transfer-latency', figures: latency };
-export const sagaThroughput: Benchmark = { name: 'saga/transfer-throughput', figures: throughput };

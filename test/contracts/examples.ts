@@ -4,8 +4,10 @@ import type * as z from 'zod';
 import * as activities from '../../schema/contracts/approval.ts';
 import * as intents from '../../schema/contracts/intent.ts';
 import * as keys from '../../schema/contracts/key.ts';
+import * as orders from '../../schema/contracts/order.ts';
 import * as party from '../../schema/contracts/party.ts';
 import * as policies from '../../schema/contracts/policy.ts';
+import * as changes from '../../schema/contracts/policy-change.ts';
 import * as saga from '../../schema/contracts/saga.ts';
 import * as transactions from '../../schema/contracts/transaction.ts';
 
@@ -29,6 +31,14 @@ const intent = {
   memo: 'rent',
   anchor: { kind: 'bitcoin-outpoint', txid: h(1), vout: '0' },
 };
+const anchorRequest = {
+  requestId: 'pay-1',
+  walletId: 'wallet-1',
+  amount: '30000',
+  feeCap: '5000',
+  expiresAt: T1,
+};
+const leased = { anchor: intent.anchor, until: T1 };
 const approval = {
   intentDigest: h(2),
   approver: 'alice',
@@ -98,7 +108,7 @@ const request = {
 };
 const unsigned = { network, format: 'bitcoin-psbt', bytes: '70736274ff' };
 const head = {
-  head: { party: 'alpha', chainEpoch: 0, sequence: 3, hash: h(13) },
+  head: { party: 'alpha', chainEpoch: 0, sequence: 3, hash: h(13), opened: attempt },
   signature: sig(14),
 };
 const prepareAnswer = {
@@ -136,12 +146,52 @@ const failure = {
   field: 'expiresAt',
   at: T0,
 };
+const order = {
+  orderId: 'unfence-alpha-1',
+  party: 'alpha',
+  issuedAt: T0,
+  validUntil: T1,
+  reason: 'restored from the backup of Sunday',
+};
+const unfence = { ...order, kind: 'unfence', chainEpoch: 1 };
+const signedOrder = {
+  signatures: [{ administrator: 'ada', publicKey: h(6), signature: sig(7) }],
+};
 const undo = { step: 'reserve', state: 'owed', tries: 2, lastError: 'x' };
-const progress = [{ party: 'alpha', steps: [{ name: 'prepare', state: 'done' }] }];
+const progress = [{ party: 'alpha', steps: [{ name: 'prepare', state: 'done', lagMs: 12 }] }];
 
 /** name → [schema, example with every optional field present]. */
+const policyReceipt = {
+  receipt: { party: 'alpha', policyId: 'demo', version: 2, policyHash: h(10) },
+  signature: sig(28),
+};
+const policyProgress = {
+  policyId: 'demo',
+  version: 2,
+  policyHash: h(10),
+  parties: ['alpha', 'beta', 'gamma'],
+  received: ['alpha', 'beta'],
+  groups: [
+    {
+      parties: ['alpha', 'beta', 'gamma'],
+      threshold: 2,
+      wallets: 1,
+      held: 2,
+      deadAt: 2,
+      usableAt: 2,
+    },
+  ],
+  previousDead: true,
+  usable: true,
+  complete: false,
+};
+
 export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> = {
   TransferIntent: [intents.TransferIntent, intent],
+  AnchorRequest: [intents.AnchorRequest, anchorRequest],
+  LeasedAnchor: [intents.LeasedAnchor, leased],
+  AnchorInput: [saga.AnchorInput, { request: anchorRequest }],
+  AnchorOutcome: [saga.AnchorOutcome, { outcome: 'given-back', leased }],
   SignedApproval: [activities.SignedApproval, signedApproval],
   SignedPolicy: [policies.SignedPolicy, signedPolicy],
   KeyDescriptor: [keys.KeyDescriptor, key],
@@ -222,13 +272,7 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
   DestroyRequest: [party.DestroyRequest, { keyId: 'wallet-1', attempt, never }],
   DestroyAnswer: [party.DestroyAnswer, { attempt, outcome: 'kept', never }],
   PolicyDelivery: [party.PolicyDelivery, { signed: signedPolicy }],
-  SignedPolicyReceipt: [
-    party.SignedPolicyReceipt,
-    {
-      receipt: { party: 'alpha', policyId: 'demo', version: 2, policyHash: h(10) },
-      signature: sig(28),
-    },
-  ],
+  SignedPolicyReceipt: [party.SignedPolicyReceipt, policyReceipt],
   PartyHealth: [
     party.PartyHealth,
     {
@@ -240,10 +284,101 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
       activeKeys: 1,
       openSessions: 0,
       policies: [{ policyId: 'demo', version: 2, hash: h(10) }],
-      fenced: false,
+      fenced: true,
+      fence: { reason: 'witness', since: T0, chainEpoch: 1 },
+      chainEpoch: 0,
+      headSequence: 3,
+      quarantined: ['wallet-1'],
       clock: T0,
     },
   ],
+  UnfenceOrder: [orders.DeliverOrderInput, { signed: { ...signedOrder, order: unfence } }],
+  QuarantineOrder: [
+    orders.SignedOrder,
+    { ...signedOrder, order: { ...order, kind: 'quarantine', keyId: 'wallet-1' } },
+  ],
+  ReleaseOrder: [
+    orders.SignedOrder,
+    { ...signedOrder, order: { ...order, kind: 'release', keyId: 'wallet-1' } },
+  ],
+  DestroyOrder: [
+    orders.SignedOrder,
+    { ...signedOrder, order: { ...order, kind: 'destroy', keyId: 'wallet-1', epoch: 0 } },
+  ],
+  SignedOrderReceipt: [
+    orders.SignedOrderReceipt,
+    {
+      receipt: {
+        party: 'alpha',
+        orderId: 'unfence-alpha-1',
+        orderHash: h(31),
+        kind: 'unfence',
+        at: T0,
+        chainEpoch: 2,
+        intentsAfter: T0,
+      },
+      signature: sig(32),
+    },
+  ],
+  ChangePolicyInput: [
+    changes.ChangePolicyInput,
+    { signed: signedPolicy, policyHash: h(10), redeliver: true },
+  ],
+  PolicyProgress: [changes.PolicyProgress, policyProgress],
+  PolicyChangeStatus: [
+    changes.PolicyChangeStatus,
+    {
+      phase: 'InForce',
+      policyId: 'demo',
+      version: 2,
+      policyHash: h(10),
+      parties: [
+        { party: 'alpha', state: 'received', since: T0, tries: 1 },
+        { party: 'beta', state: 'refused', since: T0, tries: 2, lastError: 'QuorumMissing: x' },
+      ],
+      groups: policyProgress.groups,
+      previousDead: true,
+      usable: true,
+      complete: false,
+      announced: 1,
+      waitingFor: 'receipts of beta',
+      failure,
+      phasesMs: { Delivering: 12 },
+    },
+  ],
+  PolicyChangeResult: [
+    changes.PolicyChangeResult,
+    { policyId: 'demo', version: 2, policyHash: h(10), received: ['alpha', 'beta'] },
+  ],
+  PolicyView: [
+    changes.PolicyView,
+    {
+      policyId: 'demo',
+      inForce: 2,
+      versions: [
+        {
+          version: 2,
+          policyHash: h(10),
+          signed: signedPolicy,
+          workflowId: 'policy/demo/2',
+          receipts: [policyReceipt],
+          forked: ['gamma'],
+          progress: policyProgress,
+        },
+      ],
+    },
+  ],
+  PolicyOfWallet: [changes.PolicyQuery, { walletId: 'wallet-1' }],
+  PolicyById: [changes.PolicyQuery, { policyId: 'demo' }],
+  TransferPolicy: [
+    changes.TransferPolicy,
+    {
+      signed: signedPolicy,
+      policyHash: h(10),
+      next: { version: 3, held: 1, usableAt: 2, currentDead: false },
+    },
+  ],
+  PolicyWaiters: [changes.PolicyWaiters, { requestIds: ['pay-1'] }],
   TransferInput: [
     saga.TransferInput,
     { intent, intentDigest: h(2), limits: { waitForParties: 60, prepare: 10, round: 30 } },
@@ -258,6 +393,7 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
       quorum: 2,
       approvals: [signedApproval],
       missing: ['bob'],
+      policy: { policyId: 'demo', version: 2, policyHash: h(10), recounted: true },
       refusedMessages: [{ at: T0, code: 'InvalidInput', message: 'x' }],
       attempt,
       attempts: 1,

@@ -112,8 +112,17 @@ describe('names in Temporal', () => {
           kind: 'transfer',
           requestId,
         });
+        expect(parseWorkflowId(workflowId.policy(requestId as never, 7))).toEqual({
+          kind: 'policy',
+          policyId: requestId,
+          version: 7,
+        });
         expect(parseWorkflowId(workflowId.keygen(requestId))).toEqual({
           kind: 'keygen',
+          requestId,
+        });
+        expect(parseWorkflowId(workflowId.anchor(requestId))).toEqual({
+          kind: 'anchor',
           requestId,
         });
         expect(parseWorkflowId(workflowId.undo(requestId, p, attempt))).toEqual({

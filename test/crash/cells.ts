@@ -8,20 +8,34 @@ import postgres from 'postgres';
 import { CHAIN_FAIL_POINTS } from '../../activities/chain/index.ts';
 import { LEDGER_FAIL_POINTS } from '../../activities/ledger/index.ts';
 import { PARTY_FAIL_POINTS } from '../../activities/party/index.ts';
-import type { Wallet } from '../../client/index.ts';
+import { anchorRequestFor, type Wallet } from '../../client/index.ts';
+import { policyHash } from '../../core/policy.ts';
+import { signObject } from '../../core/signed.ts';
 import { until } from '../../dev/until.ts';
+import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { AdministratorOrder } from '../../schema/contracts/order.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
-import { approve, BITCOIN, SOLANA } from '../support/parties.ts';
+import { approve, BITCOIN, SOLANA, signPolicy } from '../support/parties.ts';
 import type { Platform } from '../support/platform.ts';
 
 export type Chain = 'bitcoin' | 'solana';
 /**
  * What a cell does: `pay` a transfer to its end; `short` begins one while t parties are away, so that it compensates;
- * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `keygen` makes a key; `keygen-short` fails to.
+ * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `keygen` makes a key; `keygen-short` fails to;
+ * `order` delivers an administrators' order to a party; `policy` changes the policy under a transfer that waits; `anchor` leases an anchor and gives it back.
  */
-export type Scenario = 'pay' | 'short' | 'reject' | 'void' | 'keygen' | 'keygen-short';
+export type Scenario =
+  | 'pay'
+  | 'short'
+  | 'reject'
+  | 'void'
+  | 'keygen'
+  | 'keygen-short'
+  | 'order'
+  | 'policy'
+  | 'anchor';
 export type Cell = { readonly point: string; readonly chain: Chain; readonly scenario: Scenario };
 
 const either = (name: string) => [`${name}:before-commit`, `${name}:after-commit`];
@@ -44,7 +58,11 @@ const reaches: Readonly<Record<Scenario, readonly string[]>> = {
     'party.round:after-inbox-commit',
     'party.round:before-outbox-commit',
     'party.round:after-outbox-commit',
+    'party.head:before-pending',
+    'party.head:after-pending',
     ...either('party.release'),
+    'party.head:before-last',
+    'party.head:after-last',
     'party.release:after-erasure',
   ],
   short: [
@@ -60,16 +78,23 @@ const reaches: Readonly<Record<Scenario, readonly string[]>> = {
     ...either('party.activate'),
   ],
   'keygen-short': [...either('failKey'), ...either('party.destroy')],
+  order: either('party.order'),
+  policy: ['proposePolicy', 'recordPolicyReceipt', 'transferPolicy'].flatMap(either),
+  anchor: ['leaseAnchor', 'releaseAnchor'].flatMap(either),
 };
 
 /** Reached when a process starts, before any saga: the worker is restarted until it passes. */
 const AT_START = either('adoptPolicy');
+/** Reached when the administrators signed two documents of one version: test/integration/policy.test.ts. */
+const FORKED = either('recordPolicyFork');
+/** Reached by a party that was put back to an older state and by no other: test/party/fencing.test.ts. */
+const RESTORED = ['party.fence:before-file', 'party.fence:after-file'];
 
 export const ALL_POINTS: readonly string[] = [
   ...LEDGER_FAIL_POINTS,
   ...CHAIN_FAIL_POINTS,
   ...PARTY_FAIL_POINTS,
-].filter((point) => !AT_START.includes(point));
+].filter((point) => ![...AT_START, ...FORKED, ...RESTORED].includes(point));
 
 /** Every point on every chain that its scenario knows. Throws when a point has no scenario: the matrix must be whole. */
 export function allCells(): Cell[] {
@@ -77,7 +102,10 @@ export function allCells(): Cell[] {
     const scenario = (Object.keys(reaches) as Scenario[]).find((s) => reaches[s].includes(point));
     if (scenario === undefined) throw new Error(`no scenario reaches ${point}`);
     // A void can only win against a payment that waits for a block.
-    const chains: Chain[] = scenario === 'void' ? ['bitcoin'] : ['bitcoin', 'solana'];
+    const chains: Chain[] =
+      scenario === 'void' || scenario === 'order' || scenario === 'policy'
+        ? ['bitcoin']
+        : ['bitcoin', 'solana'];
     return chains.map((chain) => ({ point, chain, scenario }));
   });
 }
@@ -123,13 +151,108 @@ export async function runCell(
   const outcome =
     scenario === 'keygen' || scenario === 'keygen-short'
       ? await keygen(platform, cell)
-      : await transfer(platform, wallets[chain], cell);
+      : scenario === 'order'
+        ? await order(platform)
+        : scenario === 'policy'
+          ? await changedPolicy(platform, wallets[chain])
+          : scenario === 'anchor'
+            ? await anchor(platform, wallets[chain])
+            : await transfer(platform, wallets[chain], cell);
   const file = failPointFile(platform.failPoints, point);
   const fired = readdirSync(platform.failPoints).some(
     (name) => file.endsWith(name.replace(/\.fired\.\d+$/, '')) && name.includes('.fired.'),
   );
   if (!fired) throw new Error(`${point} was never reached by ${scenario} on ${chain}`);
   return { ...cell, outcome, seconds: (Date.now() - began) / 1000 };
+}
+
+/** A key that nobody has is quarantined: the order is carried out once, whatever the party dies of meanwhile. */
+async function order(platform: Platform): Promise<string> {
+  const { client, cast } = platform;
+  const [party] = cast.parties;
+  const now = Date.now();
+  const body = {
+    orderId: `crash-order-${count}-${now.toString(36)}`,
+    party,
+    kind: 'quarantine',
+    keyId: `crash-key-${count}`,
+    issuedAt: new Date(now).toISOString(),
+    validUntil: new Date(now + 3_600_000).toISOString(),
+    reason: 'crash matrix',
+  } as AdministratorOrder;
+  const signed = {
+    order: body,
+    signatures: cast.administrators.slice(0, 2).map((a) => ({
+      administrator: a.name as never,
+      publicKey: a.publicKey,
+      signature: signObject('order', body, a.secretKey),
+    })),
+  };
+  await client.deliverOrder(signed);
+  const receipt = await client.orderReceipt(signed, 120_000);
+  const states = await client.parties();
+  const { health } = states.find((one) => one.party === party) ?? {};
+  if (health !== undefined && !health.quarantined?.includes(`crash-key-${count}` as never))
+    throw new Error('the order left no quarantine');
+  return receipt.kind;
+}
+
+/** A transfer begins under one version and is paid under the next, which every party then has. */
+async function changedPolicy(platform: Platform, wallet: Wallet): Promise<string> {
+  const { client, cast } = platform;
+  const intent = platform.intent(wallet);
+  await client.transfer(intent);
+  const [first, ...rest] = cast.approvers.slice(0, cast.policy.quorum);
+  if (first) await client.signalDecision(intent.requestId, approve(intent, first));
+  const again = <T>(what: string, ask: () => Promise<T>) =>
+    until(() => ask().catch(() => undefined), { deadlineMs: 120_000, intervalMs: 100, what });
+  const before = await again('the policy is read', () =>
+    client.policy({ policyId: cast.policy.policyId }),
+  );
+  const current = before.versions.at(-1)?.signed.policy ?? cast.policy;
+  const next = {
+    ...current,
+    version: current.version + 1,
+    previous: policyHash(current),
+    issuedAt: new Date().toISOString(),
+  };
+  await again('the change is started', () => client.changePolicy(signPolicy(cast, next)));
+  await until(
+    async () => (await client.status(intent.requestId).catch(() => undefined))?.policy?.recounted,
+    { deadlineMs: 120_000, intervalMs: 100, what: 'the waiting transfer follows the policy' },
+  );
+  for (const who of rest) await client.signalDecision(intent.requestId, approve(intent, who));
+  const status = await platform.ended(intent.requestId);
+  if (status.phase !== 'Completed' || status.policy?.version !== next.version)
+    throw new Error(`transfer ended ${status.phase} under version ${status.policy?.version}`);
+  await until(
+    async () =>
+      (
+        await client.policy({ policyId: cast.policy.policyId }).catch(() => undefined)
+      )?.versions.find((one) => one.version === next.version)?.complete,
+    { deadlineMs: 120_000, intervalMs: 100, what: 'every party has the version' },
+  );
+  return status.phase;
+}
+
+async function anchor(platform: Platform, wallet: Wallet): Promise<string> {
+  const { client } = platform;
+  const request = anchorRequestFor(platform.intent(wallet));
+  // The coordinator dies on the way, so who waits for an answer asks again.
+  const again = <T>(what: string, ask: () => Promise<T>) =>
+    until(() => ask().catch(() => undefined), { deadlineMs: 120_000, intervalMs: 100, what });
+  const leased = await again('an anchor is leased', () => client.anchor(request));
+  if (leased.until <= request.expiresAt) throw new Error('the lease ends before the intent');
+  await again('the anchor is given back', () => client.giveAnchorBack(request.requestId));
+  await until(
+    () =>
+      client.anchor(request).then(
+        () => false,
+        (error: unknown) => isKeysagaError(error, 'StateConflict'),
+      ),
+    { deadlineMs: 120_000, intervalMs: 100, what: 'the request gets no anchor any more' },
+  );
+  return 'GivenBack';
 }
 
 async function keygen(platform: Platform, { chain, scenario }: Cell): Promise<string> {
@@ -260,7 +383,12 @@ export async function runCells(
     await Promise.all(Array.from({ length: parallel }, one));
   };
   const short = (cell: Cell) => cell.scenario.endsWith('short');
-  await run(cells.filter((c) => !short(c) && c.scenario !== 'void'));
+  // One version after the other, and no key generation meanwhile, which binds one version to its end.
+  await run(
+    cells.filter((c) => c.scenario === 'policy'),
+    1,
+  );
+  await run(cells.filter((c) => !short(c) && c.scenario !== 'void' && c.scenario !== 'policy'));
   await run(
     cells.filter((c) => c.scenario === 'void'),
     1,

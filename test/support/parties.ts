@@ -103,8 +103,8 @@ export type Seat = {
   readonly instances: PartyService[];
   /** The first instance. */
   readonly service: PartyService;
-  /** Ends every instance in good order and starts as many anew. */
-  restart(): Promise<void>;
+  /** Ends every instance in good order and starts as many anew; `meanwhile` runs while there is none. */
+  restart(meanwhile?: () => Promise<void>): Promise<void>;
   /**
    * The process of an instance is gone and another one comes up. What is dropped gets no chance to write: closing it
    * only returns its connections and stops its timer.
@@ -178,8 +178,9 @@ export async function seatParties(options: {
       get service() {
         return instances[0] as PartyService;
       },
-      async restart() {
+      async restart(meanwhile) {
         await Promise.all(instances.map((i) => i.close()));
+        await meanwhile?.();
         instances.splice(0, count, ...(await Promise.all(indices.map(open))));
       },
       async replace(instance) {
