@@ -304,7 +304,7 @@ describe('two stacks side by side', () => {
     );
     const height = await bitcoinRpc(a.bitcoin.rpcUrl).call<number>('getblockcount');
     const pids = [a, b].flatMap((stack) => stack.record.processes.map(({ pid }) => pid));
-    expect(pids).toHaveLength(8);
+    expect(pids).toHaveLength(10);
     await Promise.all([a.stop(), b.stop()]);
     expect(pids.filter((pid) => identify(pid))).toEqual([]);
     expect([a, b].flatMap((stack, i) => processesOf(stack.dataDir, ids[i] ?? ''))).toEqual([]);
@@ -453,7 +453,7 @@ describe('an owner that ends', () => {
       const dataDir = newFolder();
       const { pids, owner, ended } = await own(dataDir);
       const stackId = stackIdOf(dataDir);
-      expect(pids).toHaveLength(5);
+      expect(pids).toHaveLength(6);
       process.kill(-(owner.pid ?? 0), signal);
       expect(await ended).toBe(signal === 'SIGINT' ? 130 : 143);
       expect(pids.filter((pid) => identify(pid))).toEqual([]);
@@ -467,7 +467,7 @@ describe('an owner that ends', () => {
     const { pids, owner, ended } = await own(dataDir);
     owner.kill('SIGKILL');
     await ended;
-    expect(pids.filter((pid) => identify(pid))).toHaveLength(5);
+    expect(pids.filter((pid) => identify(pid))).toHaveLength(6);
     expect(() => attachStack(dataDir)).toThrow(/no stack runs/);
     // A recorded pid that belongs to somebody else by now must not be touched: ours, with another start time.
     const bystander = spawn('sleep', ['600'], { stdio: 'ignore' });

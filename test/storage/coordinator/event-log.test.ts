@@ -231,6 +231,8 @@ describe('transactions', () => {
       uow.transaction(async (tx) => {
         tries += 1;
         await tx.lock(a);
+        // The lock is on its way; an answer to what follows it says that it is held.
+        await tx.events.read(stream(a));
         mine.open();
         await other.opened;
         await tx.lock(b);
