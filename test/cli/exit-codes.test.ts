@@ -107,6 +107,7 @@ describe('the command line', () => {
     expect(made.code).toBe(EXIT.ok);
     expect(JSON.parse(made.stdout)).toEqual({
       approver: 'dave',
+      role: 'approver',
       publicKey: expect.stringMatching(/^[0-9a-f]{64}$/),
       keyFile: path,
     });
