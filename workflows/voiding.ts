@@ -88,7 +88,7 @@ export async function follow(
 
 /** Doubled, up to what `confirm` takes: a handful of answers on the way to final, however many blocks that is. */
 const nextWanted = (confirmations: number): number =>
-  Math.max(confirmations + 1, Math.min(confirmations * 2 + 1, 10_000));
+  Math.max(confirmations + 1, Math.min(confirmations * 2, 10_000));
 
 /** One long poll, left behind when `stop` says so. */
 async function ask(

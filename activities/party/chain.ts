@@ -8,6 +8,7 @@ import type {
   ChainState,
   PartyTransaction,
   ReleaseHead,
+  SessionRow,
   Standing,
 } from '../../core/ports/party-store.ts';
 import { judgeHead, withLast, withPending } from '../../core/rules/head.ts';
@@ -55,14 +56,34 @@ export async function requireStanding(
     throw new KeysagaError('KeyQuarantined', 'The key is under quarantine here.', {
       field: 'keyId',
     });
-  const barred = standing.barred.find((peer) => key.signers.includes(peer));
-  if (barred !== undefined)
-    throw new KeysagaError('PeerBarred', `This party signs no more with ${barred}.`, {
-      field: 'signers',
-      party: barred,
-      culprit: barred,
-    });
+  const refused = barredAmong(standing, key.signers);
+  if (refused !== undefined) throw refused;
   return standing;
+}
+
+function barredAmong({ barred }: Standing, signers: readonly string[]): KeysagaError | undefined {
+  const peer = barred.find((name) => signers.includes(name));
+  return peer === undefined
+    ? undefined
+    : new KeysagaError('PeerBarred', `This party signs no more with ${peer}.`, {
+        field: 'signers',
+        party: peer,
+        culprit: peer,
+      });
+}
+
+/**
+ * Asked once more in the commit that answers a round or records its failure. A check that a barred peer's message passes or
+ * fails tells it something secret, and it may have opened many sessions before it was barred in one: from the bar's
+ * commit on, all of them end with the same word, whatever was found. `update`: for the commit that may bar.
+ */
+export async function barredBeside(
+  tx: PartyTransaction,
+  row: Pick<SessionRow, 'keyId' | 'epoch' | 'request'>,
+  mode: 'share' | 'update',
+): Promise<KeysagaError | undefined> {
+  await tx.lockBars(row.keyId, row.epoch, mode);
+  return barredAmong(await tx.standing(row.keyId, row.epoch), row.request.signers);
 }
 
 /** The head's row under its lock, from which only an unfenced party goes on whose two heads agree. */

@@ -19,7 +19,7 @@ import type {
   PrepareKeygen,
   RoundAnswer,
 } from '../../schema/contracts/party.ts';
-import { advance, noteLast } from './chain.ts';
+import { advance, barredBeside, noteLast } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import { sealOutbox } from './envelopes.ts';
 import type { Computed, RoundTask } from './live-runs.ts';
@@ -104,6 +104,8 @@ async function relock(
   if (stored?.outbox) return { stored: answerOf(current, stored), now };
   if (!isOpen(current.state)) throw closedError(current);
   if (current.expiresAt <= now) throw closedError({ ...current, state: 'expired' });
+  const barred = row.kind === 'sign' ? await barredBeside(tx, row, 'share') : undefined;
+  if (barred !== undefined) throw barred;
   return { now };
 }
 

@@ -20,7 +20,7 @@ import {
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { type RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
 import type { Hex } from '../../schema/contracts/primitives.ts';
-import { noteCommitted, requireNotFenced } from './chain.ts';
+import { barredBeside, noteCommitted, requireNotFenced } from './chain.ts';
 import { answerOf, commitOutbox } from './commit.ts';
 import type { PartyDeps } from './deps.ts';
 import { echoBefore } from './envelopes.ts';
@@ -259,12 +259,15 @@ async function settleFailure(
       return answerOf(now, stored);
     if (now.state === 'released') throw error;
     if (!isOpen(now.state)) return closedError(now);
-    const { culprit } = error.details;
-    const failure = { code: error.code, message: error.message, culprit };
-    const state = error.code === 'SessionExpired' ? 'expired' : 'failed';
+    // After a bar nothing else is said, so that a second failed check tells its peer nothing.
+    const barred = now.kind === 'sign' ? await barredBeside(tx, now, 'update') : undefined;
+    const verdict = barred ?? error;
+    const { culprit } = verdict.details;
+    const failure = { code: verdict.code, message: verdict.message, culprit };
+    const state = verdict.code === 'SessionExpired' ? 'expired' : 'failed';
     await closeSession(tx, now, state, deps.clock.now(), failure);
-    await barCulprit(deps, tx, now, error);
-    return error;
+    await barCulprit(deps, tx, now, verdict);
+    return verdict;
   });
   if (!isKeysagaError(settled)) return settled;
   await eraseClosed(deps, [row]);

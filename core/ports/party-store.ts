@@ -292,6 +292,11 @@ export interface PartyTransaction {
   /** Whether there was one. */
   endQuarantine(keyId: string): Promise<boolean>;
   quarantinedKeys(): Promise<readonly string[]>;
+  /**
+   * Serialises whoever bars a peer (`update`) with whoever answers a round beside one (`share`), until the transaction
+   * ends. After the session's row, before the chain.
+   */
+  lockBars(keyId: string, epoch: number, mode: 'share' | 'update'): Promise<void>;
   /** Repeating it changes nothing. */
   insertBar(row: {
     keyId: string;

@@ -19,6 +19,7 @@ import {
   checkDigests,
   ONLINE_VERSION,
   readTweak,
+  refuseTweak,
   SIGN_VERSION,
   signingBase,
   signingKey,
@@ -113,6 +114,7 @@ export function aggregate(params: AggregateParams): Uint8Array[] {
 /** As `aggregate`, over the broadcasts of the online round. */
 export function aggregatePresigned(params: AggregateParams): Uint8Array[] {
   checkSigners(params, 'any');
+  refuseTweak(params);
   checkDigests(params.messages);
   const { signers, messages } = params;
   const base = signingBase({ ...params, version: ONLINE_VERSION, batch: messages.length });

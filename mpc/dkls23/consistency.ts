@@ -52,7 +52,8 @@ export function checkPresigned(
     const sum = mod(held(d.u[0]) + epsilon * held(d.v[0]));
     return samePoint(multiply(base, only), gamma.add(multiply(G, sum)));
   }
-  const weights = chi.map((_, m) => (m === 0 ? 1n : coefficient(random)));
+  // The first has one too, though the bound needs none: so no χ meets a point without a secret factor.
+  const weights = chi.map(() => coefficient(random));
   const secrets = chi.map((secret, m) => mod(secret * held(weights[m])));
   const onKey = mod(epsilon * secrets.reduce((sum, secret) => sum + secret, 0n));
   const left = multiplyAll([...claim.nonces, claim.key], [...secrets, onKey]);

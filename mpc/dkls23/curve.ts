@@ -84,35 +84,40 @@ export function sumOfProducts(
 
 const WINDOW = 4;
 const WINDOWS = 256 / WINDOW;
+/** Σ 16^i over the windows: what digits of 1 to 16 stand for beyond those of 0 to 15. */
+const OFFSET = ((1n << 256n) - 1n) / 15n;
 
 /**
- * Σ secrets[i] · points[i] for many secret scalars at once: fixed windows of four bits over shared doublings. Each point
- * takes the same additions for any scalar, zero digits included, by the library's complete formulas; as in the library's
- * own multiplication, which table entry is added depends on the scalar. A sixth of the time of single multiplications.
+ * Σ secrets[i] · points[i] for many secret scalars below q at once: fixed windows of four bits over shared doublings, a
+ * sixth of the time of single multiplications. No point may be the identity. Digits run from 1 to 16, those of the scalar
+ * less `OFFSET`: with a digit of zero the table's entry would be the identity, whose addition takes next to no time on
+ * bigints, and the time would count the zero digits. So any scalars take the same additions of the same kind; as in the
+ * library's own multiplication, which table entry is added depends on the scalar.
  */
 export function multiplyAll(points: readonly Point[], secrets: readonly bigint[]): Point {
   const tables = points.map((point) => {
-    const table: Point[] = [Point.ZERO, point];
-    for (let i = 2; i < 1 << WINDOW; i++) table.push((table[i - 1] as Point).add(point));
+    const table: Point[] = [point];
+    for (let i = 1; i < 1 << WINDOW; i++) table.push((table[i - 1] as Point).add(point));
     return table;
   });
   const digits = secrets.map((secret) => {
-    const bytes = scalarBytes(secret);
+    const bytes = scalarBytes(mod(secret - OFFSET));
     const nibbles = new Uint8Array(WINDOWS);
     for (let i = 0; i < WINDOWS; i++) nibbles[i] = ((bytes[i >> 1] ?? 0) >> (i & 1 ? 0 : 4)) & 15;
     bytes.fill(0);
     return nibbles;
   });
-  let sum: Point = Point.ZERO;
+  let sum: Point | undefined;
   for (let window = 0; window < WINDOWS; window++) {
-    for (let i = 0; i < WINDOW; i++) sum = sum.double();
+    if (sum !== undefined) for (let i = 0; i < WINDOW; i++) sum = sum.double();
     for (let i = 0; i < tables.length; i++) {
       const digit = (digits[i] as Uint8Array)[window] as number;
-      sum = sum.add((tables[i] as Point[])[digit] as Point);
+      const entry = (tables[i] as Point[])[digit] as Point;
+      sum = sum === undefined ? entry : sum.add(entry);
     }
   }
   for (const nibbles of digits) nibbles.fill(0);
-  return sum;
+  return sum ?? Point.ZERO;
 }
 
 /** Σ commitments[k] · index^k, by Horner's rule; indices are small, so this is cheap. */

@@ -91,7 +91,9 @@ export function extendReceiver(
   message.set(sent);
   message.set(wordBytes(hash.bits), sent.length);
   message.set(wordBytes(hash.rows), sent.length + 4 * ROW_WORDS);
-  return { message, rows: rows.slice(0, count * ROW_WORDS), transcript };
+  const kept = rows.slice(0, count * ROW_WORDS);
+  rows.fill(0);
+  return { message, rows: kept, transcript };
 }
 
 export type ExtendedSender = {
@@ -138,7 +140,9 @@ export function extendSender(
       culprit: peer,
       barring: true,
     });
-  return { rows: rows.slice(0, count * ROW_WORDS), transcript };
+  const kept = rows.slice(0, count * ROW_WORDS);
+  rows.fill(0);
+  return { rows: kept, transcript };
 }
 
 /** Key of the pads' hash; one for each use of a transcript. */

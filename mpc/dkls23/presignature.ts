@@ -18,7 +18,13 @@ import { OPEN_POINT_BYTES, openPointBytes, type Point, readOpenPoint } from './c
 import { decodeShare, packageHash } from './encoding.ts';
 import { begin, combine, createPresign, exchange, type Presigned, wipePresign } from './presign.ts';
 import { readScalar, SCALAR_BYTES, scalarBytes, wideScalar } from './scalars.ts';
-import { PRESIGN_VERSION, signingBase, signingContext, signingKey } from './sign-context.ts';
+import {
+  PRESIGN_VERSION,
+  refuseTweak,
+  signingBase,
+  signingContext,
+  signingKey,
+} from './sign-context.ts';
 
 /** The last round sends nothing. */
 export const PRESIGN_ROUNDS = 3;
@@ -104,6 +110,7 @@ export function createPresigning(given: PresignParams): RoundMachine<PresignOutp
   const signers = [...given.signers];
   checkSignerSet(given, 'any');
   checkMember(given);
+  refuseTweak(given);
   if (!Number.isInteger(count) || count < 1 || count > MAX_MESSAGES)
     throw invalidInput(`presignatures are made 1 to ${MAX_MESSAGES} at a time`, 'count');
   const publicPackage = copy(given.publicPackage);

@@ -59,6 +59,15 @@ export function readTweak(tweak: Uint8Array | undefined): bigint {
   return value;
 }
 
+/**
+ * Presignatures and tweaks together weaken ECDSA (ePrint 2021/1330, section 4): child keys sign in three rounds. The types
+ * say so; this refuses a caller that has none. Throws `InvalidInput`.
+ */
+export function refuseTweak(params: object): void {
+  if ('tweak' in params && params.tweak !== undefined)
+    throw invalidInput('presignatures take no tweak', 'tweak');
+}
+
 /** Group keys in use, by their bytes: how often each was asked for. Public values; the oldest goes first. */
 const known = new Map<string, { readonly point: Point; uses: number }>();
 const KNOWN_KEYS = 16;

@@ -24,6 +24,7 @@ import {
   checkDigests,
   ONLINE_VERSION,
   readTweak,
+  refuseTweak,
   SIGN_VERSION,
   signingBase,
   signingContext,
@@ -114,6 +115,7 @@ export function createSign(given: SignParams): RoundMachine<SignOutput> {
 export function createOnline(given: OnlineParams): RoundMachine<SignOutput> {
   checkSigners(given, 'any');
   checkMember(given);
+  refuseTweak(given);
   checkDigests(given.messages);
   const publicPackage = copy(given.publicPackage);
   const messages = given.messages.map(copy);

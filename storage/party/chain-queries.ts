@@ -25,6 +25,7 @@ type Queries = Pick<
   | 'quarantine'
   | 'endQuarantine'
   | 'quarantinedKeys'
+  | 'lockBars'
   | 'insertBar'
 >;
 
@@ -210,6 +211,9 @@ export const chainQueries = (tx: Tx): Queries => {
     async quarantinedKeys() {
       const rows = await tx.select().from(t.quarantines).orderBy(asc(t.quarantines.keyId));
       return rows.map((r) => r.keyId);
+    },
+    async lockBars(keyId, epoch, mode) {
+      await lockName(tx, `bars ${keyId} ${epoch}`, mode === 'share');
     },
     async insertBar(row) {
       await tx.insert(t.bars).values(row).onConflictDoNothing();

@@ -403,6 +403,45 @@ describe('a fault that a protocol marks as barring', () => {
     expect(await code(rig.party(alpha).prepare(payFrom(key)))).toBe('PeerBarred');
     await route(rig.table, payFrom(key, [alpha, gamma]));
   });
+
+  it('ends the sessions that were open beside the culprit with one word, whatever their checks would say', async () => {
+    const key = await freshKey();
+    const [first, second, third] = [payFrom(key), payFrom(key), payFrom(key)];
+    const wrong = [await spoilt(first), await spoilt(second)] as const;
+    const { rounds } = await route(rig.table, third, { until: 1 });
+    const right = nextRound(alpha, third, rounds[0] ?? []);
+    const marked = await marking();
+    try {
+      expect(await code(marked.activities.round(wrong[0]))).toBe('ProtocolFault');
+      expect(await code(marked.activities.round(wrong[1]))).toBe('PeerBarred');
+      expect(await code(marked.activities.round(right))).toBe('PeerBarred');
+      // The session has ended: the same word again.
+      expect(await code(marked.activities.round(right))).toBe('PeerBarred');
+      const rows = await rig.sql(
+        alpha,
+        `select attempt::text from bars where key_id = '${key.keyId}'`,
+      );
+      expect(rows).toEqual([{ attempt: first.attempt }]);
+    } finally {
+      await marked.close();
+    }
+  });
+
+  it('lets one of two failures that meet be told, not both', async () => {
+    const key = await freshKey();
+    const asked = [await spoilt(payFrom(key)), await spoilt(payFrom(key))];
+    const instances = [await marking(), await marking()];
+    try {
+      const said = await Promise.all(
+        asked.map((request, i) =>
+          code(instances[i]?.activities.round(request) ?? Promise.reject(new Error('none'))),
+        ),
+      );
+      expect(said.sort()).toEqual(['PeerBarred', 'ProtocolFault']);
+    } finally {
+      for (const instance of instances) await instance.close();
+    }
+  });
 });
 
 // Last: a party that was unfenced pays nothing for a day.

@@ -2,6 +2,7 @@
 
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { describe, expect, it } from 'vitest';
+import type { OnlineParams, PresignParams } from '../../../core/ports/protocol.ts';
 import { createCeremonies } from '../../../mpc/ceremonies.ts';
 import { dkls23 } from '../../../mpc/dkls23/adapter.ts';
 import { verifyAll } from '../../../mpc/dkls23/ecdsa.ts';
@@ -137,6 +138,39 @@ describe('presignatures', () => {
           count,
         }),
       ).toThrowError(invalid);
+  });
+
+  it('take no tweak: a child key signs in three rounds', () => {
+    const tweak = seedOf('tweak');
+    const own = { ...shape, index: 1, sessionId: seedOf('x'), publicPackage, signers, tweak };
+    const messages = [digestOf('x')];
+    const { share } = outputOf(key, 1);
+    const { presignatures } = outputOf(pool, 1);
+    const { broadcasts } = online(messages, [1], 'tweak');
+    const refused = expect.objectContaining({
+      code: 'InvalidInput',
+      details: { field: 'tweak' },
+    });
+    expect(() => presigning.presign({ ...own, share, count: 1 } as PresignParams)).toThrowError(
+      refused,
+    );
+    expect(() =>
+      presigning.online({
+        ...own,
+        messages,
+        presignatures: presignatures.slice(1, 2),
+      } as OnlineParams),
+    ).toThrowError(refused);
+    expect(() =>
+      presigning.aggregate({
+        ...shape,
+        publicPackage,
+        signers,
+        messages,
+        rounds: broadcasts,
+        tweak,
+      }),
+    ).toThrowError(refused);
   });
 
   it('a wrong share gives no signature; each changed bit of a broadcast is a fault', () => {
