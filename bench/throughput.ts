@@ -8,13 +8,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { WorkflowHandle } from '@temporalio/client';
 import type { Wallet } from '../client/index.ts';
 import { hexToBytes, publicKeyOf, signObject, verifyEd25519 } from '../core/signed.ts';
+import { until } from '../dev/until.ts';
 import { signedBytes } from '../schema/contracts/canonical.ts';
 import { type Benchmark, cpuMilliseconds, type Figure, figure, quantile } from './figures.ts';
 import { solanaSignature } from './frost.ts';
 import { type Bench, empty, open, real } from './saga.ts';
 
 /** Transfers at once: more than two cores can do, while some of them only wait for their confirmations. */
-const CONCURRENCY = 24;
+const CONCURRENCY = 16;
 const TURNS = 3;
 const WALLETS = 2;
 /** A nonce is back 32 slots after its transfer. */
@@ -75,13 +76,9 @@ function spent(
   return total;
 }
 
-type Window = {
-  /** Before the window opens: from a standstill to as many sagas in each phase as will be. */
-  readonly rampMs: number;
-  readonly windowMs: number;
-};
-const EMPTY: Window = { rampMs: 6_000, windowMs: 8_000 };
-const REAL: Window = { rampMs: 8_000, windowMs: 15_000 };
+/** How long is measured, in milliseconds, once half of the first sagas have ended: then they are in all phases at once. */
+const WINDOW_MS = { empty: 8_000, real: 15_000 } as const;
+const RAMP = { deadlineMs: 60_000, intervalMs: 20, what: 'the first sagas end' };
 
 /**
  * Keeps `CONCURRENCY` sagas under way for a fixed time, however slow the machine is: sagas a second that ended in the
@@ -89,7 +86,7 @@ const REAL: Window = { rampMs: 8_000, windowMs: 15_000 };
  */
 async function saturate(
   bench: Bench,
-  { rampMs, windowMs }: Window,
+  windowMs: number,
   start: (i: number) => Promise<WorkflowHandle>,
 ): Promise<{ readonly rate: number; readonly split: Record<Part, number> }> {
   let next = 0;
@@ -103,7 +100,7 @@ async function saturate(
   };
   const all = Promise.all(Array.from({ length: CONCURRENCY }, one));
   const window = async () => {
-    await sleep(rampMs);
+    await until(() => ended >= CONCURRENCY / 2, RAMP);
     const opened = performance.now();
     const [cpuBefore, endedBefore] = [cpuNow(bench), ended];
     await sleep(windowMs);
@@ -116,9 +113,13 @@ async function saturate(
       split: Object.fromEntries(split) as Record<Part, number>,
     };
   };
-  // A saga that fails ends the benchmark at once.
-  const [measured] = await Promise.all([window(), all]);
-  return measured;
+  try {
+    // A saga that fails ends the benchmark at once.
+    const [measured] = await Promise.all([window(), all]);
+    return measured;
+  } finally {
+    over = true;
+  }
 }
 
 /**
@@ -157,8 +158,8 @@ async function throughput(): Promise<readonly Figure[]> {
     const emptySaga = () => empty(bench.client);
     const transfer = (i: number) => real(bench, wallet(i));
     for (let turn = 0; turn < TURNS; turn++) {
-      theirs.push((await saturate(bench, EMPTY, emptySaga)).rate);
-      const { rate, split } = await saturate(bench, REAL, transfer);
+      theirs.push((await saturate(bench, WINDOW_MS.empty, emptySaga)).rate);
+      const { rate, split } = await saturate(bench, WINDOW_MS.real, transfer);
       ours.push(rate);
       splits.push(split);
     }
