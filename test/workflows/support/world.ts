@@ -65,6 +65,7 @@ export class World {
       'recordPhase',
       'recordUndo',
       'reportParties',
+      'transferPolicy',
     ];
     return this.calls
       .map(({ step }) => step)
