@@ -9,15 +9,17 @@ import { until } from '../../dev/until.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { TransferPhase, TransferStatus } from '../../schema/contracts/saga.ts';
 import { workflowId } from '../../schema/contracts/temporal.ts';
-import { SOLANA } from '../support/parties.ts';
-import type { Platform } from '../support/platform.ts';
+import {
+  type Platform,
+  type PlatformChain,
+  chainOf as platformChainOf,
+} from '../support/platform.ts';
 
 export const CHAINS = ['bitcoin', 'solana'] as const;
 export type Chain = (typeof CHAINS)[number];
 export type Wallets = Readonly<Record<Chain, Wallet>>;
 
-export const chainOf = (intent: TransferIntent): Chain =>
-  intent.chain === SOLANA ? 'solana' : 'bitcoin';
+export const chainOf = (intent: TransferIntent): PlatformChain => platformChainOf(intent.chain);
 
 /** A wallet on each chain, generated side by side. */
 export async function wallets(
@@ -71,7 +73,8 @@ export async function expectEnd(
   const status = await platform.ended(intent.requestId, deadlineMs);
   const { code, message } = status.failure ?? {};
   expect(status.phase, `${intent.requestId} ${code}: ${message}`).toBe(phase);
-  const due = phase === 'Completed' ? BigInt(intent.amount) : 0n;
+  // What a token moved is in its contract: the destination's own balance stays as it is.
+  const due = phase === 'Completed' && intent.asset === 'native' ? BigInt(intent.amount) : 0n;
   expect(await platform.received(chainOf(intent), intent.destination)).toBe(due);
   return status;
 }

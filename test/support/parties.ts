@@ -36,6 +36,7 @@ export const person = (name: string): Person => {
 
 export const SOLANA = 'solana:surfnet-local';
 export const BITCOIN = 'bip122:0f9188f13cb7b2c71f2a335e3a4fc328';
+export const ETHEREUM = 'eip155:31337';
 
 export type Cast = {
   readonly parties: readonly PartyId[];
@@ -55,14 +56,25 @@ export function castOf(n: number, change: Partial<Policy> = {}): Cast {
     issuedAt: new Date(Date.now() - 60_000).toISOString(),
     approvers: approvers.map(({ name, publicKey }) => ({ name, publicKey })),
     quorum: 2,
-    limits: [SOLANA, BITCOIN].map((network) => ({
-      network,
-      asset: 'native',
-      perTransfer: '10000000000',
-      perDay: '20000000000',
-    })),
+    limits: [
+      ...[SOLANA, BITCOIN].map((network) => ({
+        network,
+        asset: 'native',
+        perTransfer: '10000000000',
+        perDay: '20000000000',
+      })),
+      {
+        network: ETHEREUM,
+        asset: 'native',
+        perTransfer: '5000000000000000000',
+        perDay: '50000000000000000000',
+      },
+    ],
     strictDailyLimit: false,
-    voidFeeCaps: [SOLANA, BITCOIN].map((network) => ({ network, cap: '100000' })),
+    voidFeeCaps: [
+      ...[SOLANA, BITCOIN].map((network) => ({ network, cap: '100000' })),
+      { network: ETHEREUM, cap: '20000000000000000' },
+    ],
     startDelaySeconds: 0,
     ...change,
   } as Policy;
@@ -160,7 +172,7 @@ export async function seatParties(options: {
         },
         databaseUrl,
         identity: identityFromSeed(identitySeed),
-        networks: [SOLANA, BITCOIN],
+        networks: [SOLANA, BITCOIN, ETHEREUM],
         ...keys,
         ...(options.failPoints ? { failPoints: options.failPoints(party, instance) } : {}),
         ...(options.now ? { clock: { now: options.now } } : {}),
@@ -292,7 +304,7 @@ export const intentFor = (
     destination,
     asset: 'native',
     amount,
-    feeCap: '50000',
+    feeCap: key.network === ETHEREUM ? '10000000000000000' : '50000',
     issuedAt: new Date(Date.now() - 1_000).toISOString(),
     expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
     ...change,

@@ -3,11 +3,12 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { schnorr } from '@noble/curves/secp256k1.js';
+import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
 import { base58 } from '@scure/base';
 import { createBitcoinCodec } from '../../chains/bitcoin/codec.ts';
 import { bitcoinNetwork } from '../../chains/bitcoin/networks.ts';
 import { addressScript } from '../../chains/bitcoin/script.ts';
+import { createEthereumCodec } from '../../chains/ethereum/codec.ts';
 import { createClient, type KeysagaClient, type Wallet } from '../../client/index.ts';
 import { bytesToHex } from '../../core/signed.ts';
 import { type NodeProcess, type Stack, startStack } from '../../dev/stack/index.ts';
@@ -15,13 +16,17 @@ import { resetStack } from '../../dev/stack/reset.ts';
 import { loadTopology } from '../../dev/topology.ts';
 import { until } from '../../dev/until.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import { ProtocolId } from '../../schema/contracts/key.ts';
 import type { PartyId, PolicyId, RequestId } from '../../schema/contracts/primitives.ts';
 import type { TransferStatus } from '../../schema/contracts/saga.ts';
 import { identityFromSeed } from '../../storage/party/identity.ts';
-import { approve, BITCOIN, type Cast, castOf, intentFor, SOLANA } from './parties.ts';
+import { approve, BITCOIN, type Cast, castOf, ETHEREUM, intentFor, SOLANA } from './parties.ts';
+
+export type PlatformChain = 'bitcoin' | 'solana' | 'ethereum';
 
 export type PlatformOptions = {
-  readonly chains?: readonly ('bitcoin' | 'solana')[];
+  /** Default: Bitcoin and Solana. */
+  readonly chains?: readonly PlatformChain[];
   readonly cast?: Cast;
   readonly coordinators?: number;
   /** Worker processes a party runs on its one database. */
@@ -46,19 +51,19 @@ export interface Platform {
   /** Generates a wallet and funds it. */
   wallet(
     id: string,
-    chain: 'bitcoin' | 'solana',
-    funding?: { coins?: number; each?: bigint },
+    chain: PlatformChain,
+    funding?: { coins?: number; each?: bigint; protocol?: string },
   ): Promise<Wallet>;
   /** An address nobody has used. */
-  freshDestination(chain: 'bitcoin' | 'solana'): string;
+  freshDestination(chain: PlatformChain): string;
   intent(wallet: Wallet, change?: Partial<TransferIntent>): TransferIntent;
   /** Starts a transfer and has two approvers sign it by signal, as the CLI does. */
   startApproved(intent: TransferIntent): Promise<void>;
   /** Waits until the saga is over. Survives whatever is being killed meanwhile. */
   ended(requestId: string, deadlineMs?: number): Promise<TransferStatus>;
   /** How often a destination was paid on chain, and how much, read from the node itself. */
-  received(chain: 'bitcoin' | 'solana', destination: string): Promise<bigint>;
-  /** Bitcoin blocks come every quarter of a second unless paused, so that a test can keep a payment unconfirmed. */
+  received(chain: PlatformChain, destination: string): Promise<bigint>;
+  /** Bitcoin and Ethereum blocks come every quarter of a second unless paused, so that a test can keep a payment unconfirmed. */
   mining(on: boolean): void;
   /** Stops a worker without it being restarted; `resume` brings it back. */
   hold(name: string): Promise<void>;
@@ -66,7 +71,17 @@ export interface Platform {
   close(): Promise<void>;
 }
 
-const networkOf = { bitcoin: BITCOIN, solana: SOLANA } as const;
+const networkOf = { bitcoin: BITCOIN, solana: SOLANA, ethereum: ETHEREUM } as const;
+export const chainOf = (network: string): PlatformChain =>
+  (Object.keys(networkOf) as PlatformChain[]).find((chain) => networkOf[chain] === network) ??
+  'bitcoin';
+/** What a wallet is given, and what a transfer of it pays: smallest units. */
+const FUNDING = {
+  bitcoin: { coins: 3, each: 500_000n },
+  solana: { coins: 1, each: 5_000_000_000n },
+  ethereum: { coins: 1, each: 5_000_000_000_000_000_000n },
+} as const;
+const AMOUNT = { bitcoin: '20000', solana: '1000000', ethereum: '1000000000000000' } as const;
 
 export async function startPlatform(options: PlatformOptions = {}): Promise<Platform> {
   const chains = options.chains ?? ['bitcoin', 'solana'];
@@ -123,6 +138,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       sponsorFile: stack.solana.sponsorFile,
       ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     }),
+    ethereum: () => ({ network: ETHEREUM, kind: 'ethereum', rpcUrl: stack.ethereum.rpcUrl }),
   };
 
   const workers = new Map<string, NodeProcess>();
@@ -166,7 +182,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       ...shared,
       party,
       databaseUrl,
-      networks: [SOLANA, BITCOIN],
+      networks: [SOLANA, BITCOIN, ETHEREUM],
       identityKeyFile: file(`${party}/identity.key`, seed.toString('hex')),
       keyStoreDirectory: join(dataDir, party, 'keys'),
       keyStoreMasterKeyFile: file(`${party}/master.key`, key()),
@@ -186,11 +202,13 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     directory: directory as { party: PartyId; publicKey: string }[],
   });
   const bitcoinCodec = createBitcoinCodec(BITCOIN);
+  const ethereumCodec = createEthereumCodec(ETHEREUM);
 
-  let mining = chains.includes('bitcoin');
+  let mining = true;
+  const mined = (['bitcoin', 'ethereum'] as const).filter((chain) => chains.includes(chain));
   const miner = setInterval(() => {
     // A block while the node or the database restarts is simply mined later.
-    if (mining) void stack.bitcoin.mine(1).catch(() => {});
+    if (mining) for (const chain of mined) void stack[chain].mine(1).catch(() => {});
   }, 250);
 
   const platform: Platform = {
@@ -208,27 +226,23 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
         threshold: Math.floor(cast.parties.length / 2) + 1,
         parties: [...cast.parties],
         policyId: cast.policy.policyId as PolicyId,
+        ...(funding.protocol === undefined ? {} : { protocol: ProtocolId.parse(funding.protocol) }),
       });
       const wallet = await client.wallet(id, { wait: true });
-      const each = funding.each ?? (chain === 'bitcoin' ? 500_000n : 5_000_000_000n);
-      const coins = funding.coins ?? (chain === 'bitcoin' ? 3 : 1);
-      for (let i = 0; i < coins; i++)
-        await (chain === 'bitcoin' ? stack.bitcoin : stack.solana).faucet(wallet.address, each);
-      if (chain === 'bitcoin') await stack.bitcoin.mine(1);
+      const { coins, each } = { ...FUNDING[chain], ...funding };
+      for (let i = 0; i < coins; i++) await stack[chain].faucet(wallet.address, each);
+      if (chain !== 'solana') await stack[chain].mine(1);
       return wallet;
     },
     freshDestination: (chain) =>
       chain === 'solana'
         ? base58.encode(randomBytes(32))
-        : bitcoinCodec.address(schnorr.getPublicKey(schnorr.utils.randomSecretKey())),
+        : chain === 'ethereum'
+          ? ethereumCodec.address(secp256k1.getPublicKey(secp256k1.utils.randomSecretKey()))
+          : bitcoinCodec.address(schnorr.getPublicKey(schnorr.utils.randomSecretKey())),
     intent(wallet, change = {}) {
-      const chain = wallet.key.network === SOLANA ? 'solana' : 'bitcoin';
-      return intentFor(
-        wallet.key,
-        platform.freshDestination(chain),
-        chain === 'solana' ? '1000000' : '20000',
-        change,
-      );
+      const chain = chainOf(wallet.network);
+      return intentFor(wallet.key, platform.freshDestination(chain), AMOUNT[chain], change);
     },
     async startApproved(intent) {
       await client.transfer(intent);
@@ -248,13 +262,17 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       ),
     async received(chain, destination) {
       if (chain === 'solana') return solanaBalance(stack.solana.rpcUrl, destination);
+      if (chain === 'ethereum')
+        return BigInt(
+          (await rpc(stack.ethereum.rpcUrl, 'eth_getBalance', [destination, 'latest'])) as string,
+        );
       return bitcoinReceived(
         stack.bitcoin.rpcUrl,
         bytesToHex(addressScript(bitcoinNetwork(BITCOIN), destination)),
       );
     },
     mining(on) {
-      mining = on && chains.includes('bitcoin');
+      mining = on;
     },
     async hold(name) {
       held.add(name);

@@ -1,0 +1,179 @@
+/**
+ * ECDSA wallets on the whole platform: DKLs23 keys on Ethereum and, as P2WPKH, on Bitcoin. Nonces are lent after the
+ * approvals and given back before the pivot; past it only a void on the same nonce ends a payment; a party that dies in a
+ * round, or is away, costs an attempt and nothing else.
+ */
+
+import { existsSync } from 'node:fs';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Wallet } from '../../client/index.ts';
+import { ethereumRpc } from '../../dev/ethereum/rpc.ts';
+import { until } from '../../dev/until.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
+import { deploy, mint, tokenBalance } from '../chains/ethereum/token.ts';
+import { checkLedger } from '../crash/cells.ts';
+import { approve, castOf, ETHEREUM } from '../support/parties.ts';
+import { type Platform, startPlatform } from '../support/platform.ts';
+import { expectEnd, untilPhase, untilStatus } from './support.ts';
+
+const TOKEN = '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed';
+const ASSET = `${ETHEREUM}/erc20:${TOKEN}`;
+
+let platform: Platform;
+let ether: Wallet;
+const rpc = () => ethereumRpc(platform.stack.ethereum.rpcUrl);
+/** Nonces that the chain has seen of the wallet. */
+const used = async (): Promise<number> =>
+  Number(await rpc().call<string>('eth_getTransactionCount', ether.address, 'latest'));
+
+beforeAll(async () => {
+  const { policy } = castOf(3);
+  const limits = [
+    ...policy.limits,
+    { network: ETHEREUM, asset: ASSET, perTransfer: '1000', perDay: '5000' },
+  ] as typeof policy.limits;
+  platform = await startPlatform({
+    chains: ['ethereum', 'bitcoin'],
+    cast: castOf(3, { limits }),
+  });
+  ether = await platform.wallet('ether', 'ethereum');
+}, 300_000);
+afterAll(() => platform?.close());
+
+const pay = async (intent: TransferIntent): Promise<TransferIntent> => {
+  await platform.startApproved(intent);
+  return intent;
+};
+
+describe('an ECDSA wallet on Ethereum', () => {
+  it('is a DKLs23 key, chosen by the network’s scheme, certified by every party', () => {
+    expect(ether.key.protocol).toBe('dkls23');
+    expect(ether.key.publicKey).toMatch(/^0[23][0-9a-f]{64}$/);
+    expect(ether.address).toMatch(/^0x[0-9a-fA-F]{40}$/);
+    expect(ether.certificates).toHaveLength(3);
+  });
+
+  it('pays ether in three rounds, at depth 2', { timeout: 120_000 }, async () => {
+    const before = await used();
+    const intent = await pay(platform.intent(ether));
+    const status = await expectEnd(platform, intent, 'Completed');
+    expect(status.attempts).toBe(1);
+    expect(status.confirmations).toBeGreaterThanOrEqual(2);
+    expect(status.parties[0]?.steps.map(({ name }) => name)).toEqual([
+      'prepare',
+      'round 1',
+      'round 2',
+      'round 3',
+    ]);
+    expect(await used()).toBe(before + 1);
+    await checkLedger(platform);
+  });
+
+  it('pays a token', { timeout: 120_000 }, async () => {
+    const token = await deploy(rpc(), TOKEN);
+    await mint(rpc(), token, ether.address, 10_000n);
+    const intent = await pay(platform.intent(ether, { asset: ASSET, amount: '750' }));
+    await expectEnd(platform, intent, 'Completed');
+    expect(await tokenBalance(rpc(), token, intent.destination)).toBe(750n);
+    expect(await tokenBalance(rpc(), token, ether.address)).toBe(9_250n);
+  });
+
+  it('several transfers at once land on consecutive nonces, a rejected one leaves no gap', {
+    timeout: 180_000,
+  }, async () => {
+    const before = await used();
+    const [refused, ...paid] = Array.from({ length: 5 }, () => platform.intent(ether));
+    if (refused === undefined) throw new Error('no intent');
+    await platform.client.transfer(refused);
+    const [first] = platform.cast.approvers;
+    if (first === undefined) throw new Error('no approver');
+    await Promise.all([
+      platform.client.signalDecision(refused.requestId, approve(refused, first, 'reject')),
+      ...paid.map(pay),
+    ]);
+    for (const intent of paid) await expectEnd(platform, intent, 'Completed');
+    const status = await expectEnd(platform, refused, 'Failed');
+    expect(status.failure?.code).toBe('IntentRejected');
+    expect(await used()).toBe(before + paid.length);
+    await checkLedger(platform);
+  });
+
+  it('gives its nonce back when too few parties come, and signs with another set when one is away', {
+    timeout: 240_000,
+  }, async () => {
+    const before = await used();
+    for (const name of ['alpha', 'beta']) await platform.hold(name);
+    const short = platform.intent(ether);
+    await platform.client.transfer(short, { limits: { waitForParties: 1, prepare: 2 } });
+    for (const who of platform.cast.approvers.slice(0, 2))
+      await platform.client.signalDecision(short.requestId, approve(short, who));
+    const failed = await expectEnd(platform, short, 'Failed');
+    expect(failed.pivotPassed).toBe(false);
+    expect(
+      failed.undos.filter(({ state }) => state !== 'not-needed').map(({ step }) => step),
+    ).toContain('release the lease');
+    await checkLedger(platform);
+
+    await platform.resume('beta');
+    const intent = await pay(platform.intent(ether));
+    const status = await expectEnd(platform, intent, 'Completed');
+    expect(status.parties.map(({ party }) => party)).toEqual(['beta', 'gamma']);
+    // On the nonce that the first one held: otherwise it would still wait for it.
+    expect(await used()).toBe(before + 1);
+    await platform.resume('alpha');
+  });
+
+  it('survives a party that dies in a round', { timeout: 180_000 }, async () => {
+    const point = 'party.round:after-inbox-commit';
+    armFailPoint(platform.failPoints, point);
+    const intent = await pay(platform.intent(ether));
+    await expectEnd(platform, intent, 'Completed');
+    expect(existsSync(failPointFile(platform.failPoints, point))).toBe(false);
+    await checkLedger(platform);
+  });
+
+  it('cancelled past the pivot: the void takes the nonce, nothing is paid', {
+    timeout: 180_000,
+  }, async () => {
+    const before = await used();
+    platform.mining(false);
+    try {
+      const intent = await pay(platform.intent(ether));
+      await untilPhase(platform, intent.requestId, 'Confirming');
+      await platform.client.cancel(intent.requestId);
+      await untilStatus(
+        platform,
+        intent.requestId,
+        ({ voidTransactionId }) => voidTransactionId,
+        'the void is sent',
+      );
+      platform.mining(true);
+      const status = await expectEnd(platform, intent, 'Failed');
+      expect(status.pivotPassed).toBe(true);
+      expect(status.transactionId).not.toBe(status.voidTransactionId);
+    } finally {
+      platform.mining(true);
+    }
+    expect(await used()).toBe(before + 1);
+    await checkLedger(platform);
+    await expectEnd(platform, await pay(platform.intent(ether)), 'Completed');
+  });
+});
+
+describe('an ECDSA wallet on Bitcoin', () => {
+  it('is P2WPKH when DKLs23 is asked for, and pays', { timeout: 240_000 }, async () => {
+    const wallet = await platform.wallet('segwit', 'bitcoin', { protocol: 'dkls23' });
+    expect(wallet.key.protocol).toBe('dkls23');
+    expect(wallet.address).toMatch(/^bcrt1q[a-z0-9]{38}$/);
+    // Two coins, so two inputs: a digest and a signature each, in one session.
+    const intent = platform.intent(wallet, { amount: '700000' });
+    const status = await expectEnd(platform, await pay(intent), 'Completed');
+    expect(status.transaction?.spentOutputs).toHaveLength(2);
+    await until(async () => (await platform.received('bitcoin', intent.destination)) === 700_000n, {
+      deadlineMs: 10_000,
+      what: 'the node shows the payment',
+    });
+    await checkLedger(platform);
+  });
+});
