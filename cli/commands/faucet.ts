@@ -7,7 +7,11 @@ import { parseAmount } from '../amounts.ts';
 import { contextOf, leaf } from '../command.ts';
 import type { Io } from '../io.ts';
 
-export const FAUCET_DEFAULTS = { bitcoin: '10000000', solana: '2000000000' } as const;
+export const FAUCET_DEFAULTS = {
+  bitcoin: '10000000',
+  solana: '2000000000',
+  ethereum: '1000000000000000000',
+} as const;
 
 /** Pays and has it confirmed. Throws `ChainUnsupported` for a network that the local stack does not run. */
 export async function payFromFaucet(
@@ -22,6 +26,13 @@ export async function payFromFaucet(
     return id;
   }
   if (stack.record.solana?.network === network) return stack.solana.faucet(address, BigInt(amount));
+  const { ethereum } = stack.record;
+  if (ethereum?.network === network) {
+    const id = await stack.ethereum.faucet(address, BigInt(amount));
+    // Another's node mines by itself, or not at all.
+    if (!ethereum.external) await stack.ethereum.mine(1);
+    return id;
+  }
   throw new KeysagaError('ChainUnsupported', `The local stack has no faucet for ${network}.`, {
     field: 'network',
   });
@@ -30,7 +41,7 @@ export async function payFromFaucet(
 export const faucetCommand = (io: Io): Command =>
   leaf('faucet', 'Fund a wallet from the local chain’s faucet (local stack only)')
     .argument('<wallet>')
-    .argument('[amount]', '0.1btc, 2sol, or smallest units')
+    .argument('[amount]', '0.1btc, 2sol, 1eth, or smallest units')
     .action(async (id: string, amount: string | undefined, options: { json?: boolean }) => {
       const context = contextOf(io, options);
       await context.withClient(async (client, { dataDir }) => {
@@ -42,7 +53,7 @@ export const faucetCommand = (io: Io): Command =>
         const family = networkFamily(wallet.network);
         const units =
           amount === undefined
-            ? FAUCET_DEFAULTS[family === 'solana' ? 'solana' : 'bitcoin']
+            ? FAUCET_DEFAULTS[family ?? 'bitcoin']
             : parseAmount(amount, wallet.network, 'amount');
         const transactionId = await payFromFaucet(
           attachStack(dataDir),

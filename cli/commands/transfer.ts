@@ -75,7 +75,7 @@ export function transferCommand(io: Io): Command {
   return leaf('transfer', 'Start a transfer; it waits until enough approvers have signed')
     .requiredOption('--wallet <id>', 'wallet to pay from')
     .requiredOption('--to <address>', 'destination')
-    .requiredOption('--amount <amount>', '0.001btc, 1.5sol, or smallest units')
+    .requiredOption('--amount <amount>', '0.001btc, 1.5sol, 0.2eth, or smallest units')
     .requiredOption('--fee-cap <amount>', 'the highest network fee that the approvers agree to')
     .option('--memo <text>', 'for the people who approve; never on chain')
     .option('--request-id <id>', 'the same id is the same transfer; default: a new one')

@@ -105,10 +105,16 @@ async function listed(io: Io, client: KeysagaClient, key: KeySummary) {
 export function walletCommand(io: Io): Command {
   const create = leaf('create', 'Generate a threshold key; the id becomes the wallet’s id')
     .argument('<id>', '1 to 64 of a-z 0-9 . _ -')
-    .requiredOption('--network <network>', 'CAIP-2 id, or bitcoin | solana for the local stack')
+    .requiredOption(
+      '--network <network>',
+      'CAIP-2 id, or bitcoin | solana | ethereum for the local stack',
+    )
     .option('--threshold <t>', 'parties that must sign together', wholeNumber)
     .option('--parties <names>', 'comma-separated; default: all that are pinned')
-    .option('--protocol <name>', 'default: chosen by the network’s scheme')
+    .option(
+      '--protocol <name>',
+      'default: chosen by the network’s scheme; dkls23 on Bitcoin makes a P2WPKH wallet',
+    )
     .option('--policy <id>', 'the policy that rules it')
     .option('--no-wait', 'return once the saga has started')
     .action(async (id: string, options: CreateOptions) => {

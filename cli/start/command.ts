@@ -17,7 +17,12 @@ import { ProgressRouter, runSteps } from './steps.ts';
 import { startApi, startCoordinator, startParty, writeClientConfig } from './workers.ts';
 
 type Options = { readonly once?: boolean; readonly json?: boolean; readonly job: boolean };
-const CHAINS: readonly Chain[] = ['solana', 'bitcoin'];
+const CHAINS: readonly Chain[] = ['solana', 'bitcoin', 'ethereum'];
+const KEYS: Readonly<Record<Chain, string>> = {
+  solana: 'Ed25519 key for Solana',
+  bitcoin: 'BIP-340 key for Bitcoin',
+  ethereum: 'ECDSA key for Ethereum',
+};
 
 export const startCommand = (io: Io): Command =>
   leaf('start', 'Start the local stack and do the main job; `npm start` runs it')
@@ -174,7 +179,7 @@ async function mainJob(
     `Keys: ${threshold} of ${names.length} parties sign, none ever has the whole key`,
     [
       ...CHAINS.map((chain) => ({
-        title: chain === 'solana' ? 'Ed25519 key for Solana' : 'BIP-340 key for Bitcoin',
+        title: KEYS[chain],
         run: async (say: (text: string) => void) => {
           const wallet = await demoWallet(client, chain, topology, say);
           wallets.set(chain, wallet);
@@ -198,7 +203,10 @@ async function mainJob(
     })),
   );
   const requests = CHAINS.map((chain) => take(waiting, chain).intent.requestId);
-  writeLine(io.stderr, `\nTwo sagas wait:\n${waitingTable([...waiting.values()], style)}\n`);
+  writeLine(
+    io.stderr,
+    `\n${waiting.size} sagas wait:\n${waitingTable([...waiting.values()], style)}\n`,
+  );
 
   const approvers = topology.approvers.names.slice(0, topology.approvers.quorum);
   await runSteps(

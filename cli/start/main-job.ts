@@ -1,4 +1,4 @@
-/** The main job: two keys, money for both, a transfer on each chain, approvals, confirmation. */
+/** The main job: a key for each chain, money for each, a transfer on each, approvals, confirmation. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeysagaClient, Wallet } from '../../client/index.ts';
 import { formatAmount, networkFamily } from '../../core/assets.ts';
@@ -23,11 +23,17 @@ export type Say = (text: string) => void;
 /** No single wait of the demonstration takes longer on a healthy machine; a hang should end with a reason. */
 const LIMIT_MS = 300_000;
 
-export type Chain = 'solana' | 'bitcoin';
+export type Chain = 'solana' | 'bitcoin' | 'ethereum';
 /** What each demonstration wallet gets, keeps and pays. Smallest units. */
 const DEMO = {
   solana: { fund: '2000000000', enough: 500_000_000n, amount: '50000000', feeCap: '20000' },
   bitcoin: { fund: '2000000', enough: 0n, amount: '150000', feeCap: '20000' },
+  ethereum: {
+    fund: '1000000000000000000',
+    enough: 500_000_000_000_000_000n,
+    amount: '50000000000000000',
+    feeCap: '1000000000000000',
+  },
 } as const;
 
 /**
@@ -83,37 +89,42 @@ async function existing(client: KeysagaClient, id: string): Promise<Wallet | 'fa
   }
 }
 
-async function solanaBalance(
-  stack: Stack,
-  address: string,
-  commitment: 'confirmed' | 'finalized',
-): Promise<bigint> {
-  const response = await fetch(stack.solana.rpcUrl, {
+async function ask(url: string, method: string, params: readonly unknown[]): Promise<unknown> {
+  const response = await fetch(url, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({
-      jsonrpc: '2.0',
-      id: 1,
-      method: 'getBalance',
-      params: [address, { commitment }],
-    }),
+    body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }),
     signal: AbortSignal.timeout(10_000),
   });
-  const answer = (await response.json()) as { result?: { value: number } };
-  return BigInt(answer.result?.value ?? 0);
+  return ((await response.json()) as { result?: unknown }).result;
 }
 
-/** Solana: topped up when it has too little. Bitcoin: a deposit each time, confirmed at once. */
+/** The balance as the node shows it now, and as the coordinator counts it: on Solana what is final only. */
+async function balance(
+  stack: Stack,
+  chain: 'solana' | 'ethereum',
+  address: string,
+  counted: boolean,
+): Promise<bigint> {
+  if (chain === 'ethereum')
+    return BigInt(
+      ((await ask(stack.ethereum.rpcUrl, 'eth_getBalance', [address, 'latest'])) ?? 0) as string,
+    );
+  const commitment = counted ? 'finalized' : 'confirmed';
+  const result = await ask(stack.solana.rpcUrl, 'getBalance', [address, { commitment }]);
+  return BigInt((result as { value: number } | undefined)?.value ?? 0);
+}
+
+/** Accounts are topped up when they have too little. Bitcoin: a deposit each time, confirmed at once. */
 export async function fund(stack: Stack, chain: Chain, wallet: Wallet): Promise<string> {
   const { fund: amount, enough } = DEMO[chain];
   const { address, network } = wallet;
-  if (chain === 'solana' && (await solanaBalance(stack, address, 'confirmed')) >= enough)
+  if (chain !== 'bitcoin' && (await balance(stack, chain, address, false)) >= enough)
     return 'has enough';
   await payFromFaucet(stack, network, address, amount);
-  if (chain === 'solana') {
+  if (chain !== 'bitcoin') {
     const deadline = Date.now() + 60_000;
-    // The coordinator counts what is final only.
-    while ((await solanaBalance(stack, address, 'finalized')) < enough) {
+    while ((await balance(stack, chain, address, true)) < enough) {
       if (Date.now() > deadline)
         throw new KeysagaError('ChainUnavailable', 'The deposit does not become final.');
       await sleep(100);
@@ -123,8 +134,10 @@ export async function fund(stack: Stack, chain: Chain, wallet: Wallet): Promise<
 }
 
 /** Back to where the money came from, so that the local chains never run dry. */
-const destinationOf = (stack: Stack, chain: Chain): string =>
-  chain === 'solana' ? stack.solana.sponsorAddress : faucetKey(stack.dataDir).address;
+async function destinationOf(stack: Stack, chain: Chain): Promise<string> {
+  if (chain === 'ethereum') return stack.ethereum.faucetAddress();
+  return chain === 'solana' ? stack.solana.sponsorAddress : faucetKey(stack.dataDir).address;
+}
 
 /** The coordinator follows the chain on its own; a deposit that it has not seen yet is worth another try. */
 export async function startTransfer(
@@ -158,7 +171,7 @@ async function startOne(
     requestId: freshRequestId(`demo-${chain}`, new Date(now)),
     walletId: wallet.walletId,
     chain: wallet.network,
-    destination: destinationOf(stack, chain),
+    destination: await destinationOf(stack, chain),
     asset: 'native',
     amount: DEMO[chain].amount,
     feeCap: DEMO[chain].feeCap,

@@ -90,6 +90,7 @@ export async function startCoordinator(
         wsUrl: stack.solana.wsUrl,
         sponsorFile: stack.solana.sponsorFile,
       },
+      { network: stack.ethereum.network, kind: 'ethereum', rpcUrl: stack.ethereum.rpcUrl },
     ],
   });
   await stack.startNode({
@@ -131,7 +132,7 @@ export async function startParty(
     party,
     databaseUrl: await stack.postgres.createDatabase(databaseName(`party_${party}`)),
     identityKeyFile: own.identityKeyFile,
-    networks: [stack.bitcoin.network, stack.solana.network],
+    networks: [stack.bitcoin.network, stack.solana.network, stack.ethereum.network],
     keyStoreDirectory: join(own.directory, 'keys'),
     keyStoreMasterKeyFile: own.masterKeyFile,
     backupDirectory: join(own.directory, 'backup'),

@@ -1,6 +1,7 @@
 /** A local Ethereum node with a faucet and a miner. Its chain is kept in the data folder, block by block. */
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { eip55 } from '../../schema/contracts/asset.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { mineBlocks, type StateFile, startMiner } from '../ethereum/miner.ts';
 import { checkNetwork, ethereumRpc } from '../ethereum/rpc.ts';
@@ -87,6 +88,8 @@ export interface EthereumClient {
   mine(count: number): Promise<string[]>;
   /** Pays `wei` from the node's own open account; returns the transaction id. It confirms with the next block. */
   faucet(address: string, wei: bigint): Promise<string>;
+  /** Address of that account, in EIP-55 spelling. @throws KeysagaError `InsufficientFunds` when there is none. */
+  faucetAddress(): Promise<string>;
 }
 
 export function ethereumClient(record: EthereumRecord, dataDir: string): EthereumClient {
@@ -94,12 +97,16 @@ export function ethereumClient(record: EthereumRecord, dataDir: string): Ethereu
   const file: StateFile = record.external ? undefined : stateFile(dataDir);
   // The node reads its open account's nonce and stores the transaction in two steps.
   let turn: Promise<unknown> = Promise.resolve();
-  const pay = async (address: string, wei: bigint): Promise<string> => {
-    const [from] = await rpc.call<string[]>('eth_accounts');
-    if (from === undefined)
+  const openAccount = async (): Promise<string> => {
+    const [account] = await rpc.call<string[]>('eth_accounts');
+    if (account === undefined)
       throw new KeysagaError('InsufficientFunds', 'the Ethereum node has no open account', {
         field: 'ETHEREUM_RPC_URL',
       });
+    return account;
+  };
+  const pay = async (address: string, wei: bigint): Promise<string> => {
+    const from = await openAccount();
     const value = `0x${wei.toString(16)}`;
     return rpc.call<string>('eth_sendTransaction', { from, to: address, value });
   };
@@ -107,6 +114,7 @@ export function ethereumClient(record: EthereumRecord, dataDir: string): Ethereu
     rpcUrl: record.rpcUrl,
     network: record.network,
     mine: (count) => mineBlocks(rpc, count, file),
+    faucetAddress: async () => eip55(Buffer.from((await openAccount()).slice(2), 'hex')),
     async faucet(address, wei) {
       if (!/^0x[0-9a-fA-F]{40}$/.test(address))
         throw new KeysagaError('InvalidInput', 'address: not an Ethereum address', {

@@ -56,6 +56,7 @@ describe('npm start -- --once --json', () => {
     expect(report.wallets.map(({ protocol }) => protocol)).toEqual([
       'frost-ed25519',
       'frost-bip340',
+      'dkls23',
     ]);
     expect(existsSync(join(dataDir, 'stack.json'))).toBe(false);
   });
@@ -64,7 +65,7 @@ describe('npm start -- --once --json', () => {
     const result = await verifier(report);
     expect(result.stderr).toBe('');
     expect(result.code).toBe(0);
-    expect(result.stdout.trim().split('\n')).toHaveLength(2);
+    expect(result.stdout.trim().split('\n')).toHaveLength(3);
   });
 
   const flip = (hex: string): string =>
@@ -94,7 +95,7 @@ describe('npm start -- --once --json', () => {
     }),
   };
   it.each(Object.entries(changes))('does not verify with %s', async (_, change) => {
-    for (const index of [0, 1]) {
+    for (const index of [0, 1, 2]) {
       const transfers = report.transfers.map((t, i) => (i === index ? change(t) : t));
       const result = await verifier({ ...report, transfers });
       expect(result.stderr).toMatch(/^does not verify: /);
@@ -140,7 +141,7 @@ describe('npm start -- --once --json', () => {
       const ids = [...again.transfers, ...report.transfers].map(
         ({ transactionId }) => transactionId,
       );
-      expect(new Set(ids).size).toBe(4);
+      expect(new Set(ids).size).toBe(6);
       expect((await verifier(again)).code).toBe(0);
     },
     LIMIT_MS,

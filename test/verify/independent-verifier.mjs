@@ -2,7 +2,8 @@
 /**
  * Verifies the document of `npm start -- --once --json` and shares no code with keysaga: Node's own crypto for SHA-256
  * and Ed25519, everything else written here from the standards (RFC 8785, BIP-173/350, BIP-340, BIP-341, Solana's
- * transaction format). It trusts nothing in the document that it can recompute.
+ * transaction format, the Yellow Paper, SEC 1, EIP-55, EIP-155, EIP-1559). It trusts nothing in the document that it can
+ * recompute.
  *
  *   node test/verify/independent-verifier.mjs [FILE]     reads stdin without FILE; exit 0: everything verifies
  */
@@ -359,6 +360,214 @@ function verifySolana(transfer, wallet) {
   return signatures.length;
 }
 
+// Keccak-256 as Ethereum has it: FIPS 202 with the older padding.
+const LANE = (1n << 64n) - 1n;
+const ROTATIONS = [];
+const ROUND_CONSTANTS = [];
+{
+  let [x, y] = [1, 0];
+  ROTATIONS[0] = 0;
+  for (let t = 0; t < 24; t++) {
+    ROTATIONS[x + 5 * y] = (((t + 1) * (t + 2)) / 2) % 64;
+    [x, y] = [y, (2 * x + 3 * y) % 5];
+  }
+  let register = 1;
+  for (let round = 0; round < 24; round++) {
+    let constant = 0n;
+    for (let j = 0; j < 7; j++) {
+      if (register & 1) constant |= 1n << (2n ** BigInt(j) - 1n);
+      register = (register << 1) ^ (register & 0x80 ? 0x171 : 0);
+    }
+    ROUND_CONSTANTS.push(constant);
+  }
+}
+const rotate = (lane, by) =>
+  by === 0 ? lane : ((lane << BigInt(by)) | (lane >> BigInt(64 - by))) & LANE;
+function permute(state) {
+  for (const constant of ROUND_CONSTANTS) {
+    const columns = [0, 1, 2, 3, 4].map((x) =>
+      [0, 5, 10, 15, 20].reduce((sum, y) => sum ^ state[x + y], 0n),
+    );
+    for (let i = 0; i < 25; i++) state[i] ^= columns[(i + 4) % 5] ^ rotate(columns[(i + 1) % 5], 1);
+    const moved = [];
+    for (let x = 0; x < 5; x++)
+      for (let y = 0; y < 5; y++)
+        moved[y + 5 * ((2 * x + 3 * y) % 5)] = rotate(state[x + 5 * y], ROTATIONS[x + 5 * y]);
+    for (let i = 0; i < 25; i++) {
+      const row = i - (i % 5);
+      state[i] = moved[i] ^ (~moved[row + ((i + 1) % 5)] & LANE & moved[row + ((i + 2) % 5)]);
+    }
+    state[0] ^= constant;
+  }
+}
+export function keccak256(bytes) {
+  const rate = 136;
+  const padded = Buffer.alloc(bytes.length + rate - (bytes.length % rate));
+  Buffer.from(bytes).copy(padded);
+  padded[bytes.length] ^= 0x01;
+  padded[padded.length - 1] ^= 0x80;
+  const state = Array.from({ length: 25 }, () => 0n);
+  for (let block = 0; block < padded.length; block += rate) {
+    for (let lane = 0; lane < rate / 8; lane++)
+      state[lane] ^= padded.readBigUInt64LE(block + 8 * lane);
+    permute(state);
+  }
+  const digest = Buffer.alloc(32);
+  for (let lane = 0; lane < 4; lane++) digest.writeBigUInt64LE(state[lane], 8 * lane);
+  return digest;
+}
+
+/** One RLP item and where it ends: a buffer, or a list of items. Only the shortest spelling is RLP. */
+function rlpItem(bytes, from = 0) {
+  const first = bytes[from];
+  check(first !== undefined, 'the transaction is cut off');
+  if (first < 0x80) return { item: bytes.subarray(from, from + 1), end: from + 1 };
+  const list = first >= 0xc0;
+  const short = first - (list ? 0xc0 : 0x80);
+  const size = short > 55 ? short - 55 : 0;
+  const length = size === 0 ? short : Number(integer(bytes.subarray(from + 1, from + 1 + size)));
+  check(size === 0 || (length > 55 && bytes[from + 1] !== 0), 'a length is not in its RLP form');
+  const start = from + 1 + size;
+  const end = start + length;
+  check(end <= bytes.length, 'the transaction is cut off');
+  if (!list) {
+    check(length !== 1 || bytes[start] >= 0x80, 'a byte is not in its RLP form');
+    return { item: bytes.subarray(start, end), end };
+  }
+  const items = [];
+  for (let at = start; at < end; ) {
+    const next = rlpItem(bytes.subarray(0, end), at);
+    items.push(next.item);
+    at = next.end;
+  }
+  return { item: items, end };
+}
+function rlpList(items) {
+  const body = Buffer.concat(
+    items.map((item) => {
+      if (Array.isArray(item)) return rlpList(item);
+      if (item.length === 1 && item[0] < 0x80) return item;
+      return Buffer.concat([rlpHeader(0x80, item.length), item]);
+    }),
+  );
+  return Buffer.concat([rlpHeader(0xc0, body.length), body]);
+}
+function rlpHeader(base, length) {
+  if (length <= 55) return Buffer.from([base + length]);
+  const digits = length.toString(16);
+  const size = Buffer.from(digits.length % 2 ? `0${digits}` : digits, 'hex');
+  return Buffer.concat([Buffer.from([base + 55 + size.length]), size]);
+}
+const scalar = (item, what) => {
+  check(Buffer.isBuffer(item) && (item.length === 0 || item[0] !== 0), `${what} is no RLP integer`);
+  return item.length === 0 ? 0n : integer(item);
+};
+/** Minimal big-endian, as RLP writes integers. */
+const minimal = (value) => {
+  const digits = value === 0n ? '' : value.toString(16);
+  return Buffer.from(digits.length % 2 ? `0${digits}` : digits, 'hex');
+};
+
+/** A compressed point (SEC 1, 2.3.4). */
+function decompress(bytes) {
+  check(bytes.length === 33 && (bytes[0] === 2 || bytes[0] === 3), 'the key is not compressed');
+  const even = liftX(integer(bytes.subarray(1)));
+  check(even !== null, 'the public key is not on the curve');
+  return bytes[0] === 2 ? even : { x: even.x, y: P - even.y };
+}
+function inverseModN(value) {
+  let [a, b, u, v] = [mod(value, N), N, 1n, 0n];
+  while (a > 1n) {
+    const quotient = b / a;
+    [a, b, u, v] = [b - quotient * a, a, v - quotient * u, u];
+    if (a === 0n) return 0n;
+  }
+  return mod(u, N);
+}
+/** ECDSA by SEC 1, 4.1.4, with s in the lower half (EIP-2) and the parity of R's y. */
+export function ecdsa(publicKey, digest, r, s, parity) {
+  if (r <= 0n || r >= N || s <= 0n || s > N / 2n) return false;
+  const w = inverseModN(s);
+  const R = add(
+    multiply(G, mod(integer(digest) * w, N)),
+    multiply(decompress(publicKey), mod(r * w, N)),
+  );
+  return R !== null && R.x === r && R.y % 2n === parity;
+}
+function eip55(address) {
+  const lower = address.toString('hex');
+  const hash = keccak256(Buffer.from(lower, 'ascii')).toString('hex');
+  const letters = [...lower].map((c, i) =>
+    Number.parseInt(hash[i], 16) > 7 ? c.toUpperCase() : c,
+  );
+  return `0x${letters.join('')}`;
+}
+const bytes32 = (value) => Buffer.from(value.toString(16).padStart(64, '0'), 'hex');
+
+/** EIP-1559, or a legacy transaction with EIP-155: what was signed, and with what. */
+function parseEthereum(bytes) {
+  const typed = bytes[0] === 2;
+  check(typed || bytes[0] >= 0xc0, 'an unknown transaction type');
+  const { item: fields, end } = rlpItem(bytes, typed ? 1 : 0);
+  check(end === bytes.length, 'the transaction has trailing bytes');
+  check(Array.isArray(fields) && fields.length === (typed ? 12 : 9), 'a field is missing');
+  const [v, r, s] = fields.slice(-3).map((item) => scalar(item, 'the signature'));
+  if (typed) {
+    const [chainId, , , price, gas, to, value, data, accessList] = fields;
+    check(Array.isArray(accessList) && accessList.length === 0, 'it has an access list');
+    check(v <= 1n, 'the parity is neither 0 nor 1');
+    const digest = keccak256(Buffer.concat([Buffer.from([2]), rlpList(fields.slice(0, 9))]));
+    return {
+      chainId: scalar(chainId, 'chain id'),
+      price,
+      gas,
+      to,
+      value,
+      data,
+      digest,
+      r,
+      s,
+      parity: v,
+    };
+  }
+  check(v >= 37n, 'the transaction is not bound to a chain (EIP-155)');
+  const chainId = (v - 35n) / 2n;
+  const [, price, gas, to, value, data] = fields;
+  const empty = Buffer.alloc(0);
+  const digest = keccak256(rlpList([...fields.slice(0, 6), minimal(chainId), empty, empty]));
+  return { chainId, price, gas, to, value, data, digest, r, s, parity: (v - 35n) % 2n };
+}
+
+function verifyEthereum(transfer, wallet) {
+  const { intent } = transfer;
+  const publicKey = fromHex(transfer.publicKey, 'publicKey');
+  const { x, y } = decompress(publicKey);
+  check(
+    eip55(keccak256(Buffer.concat([bytes32(x), bytes32(y)])).subarray(12)) === wallet.address,
+    'the wallet’s address is not that of its public key',
+  );
+  const bytes = fromHex(transfer.rawTransaction, 'rawTransaction');
+  const tx = parseEthereum(bytes);
+  check(
+    `0x${keccak256(bytes).toString('hex')}` === transfer.transactionId,
+    'the transaction id is not that of the bytes',
+  );
+  check(
+    `eip155:${tx.chainId}` === transfer.chain,
+    'the transaction is for another chain than the intent',
+  );
+  check(ecdsa(publicKey, tx.digest, tx.r, tx.s, tx.parity), 'the signature does not verify');
+  check(intent.asset === 'native' && tx.data.length === 0, 'it does more than pay');
+  check(
+    Buffer.isBuffer(tx.to) && tx.to.length === 20 && eip55(tx.to) === intent.destination,
+    'the destination is not the intent’s',
+  );
+  check(scalar(tx.value, 'the value') === BigInt(intent.amount), 'the amount is not the intent’s');
+  const fee = scalar(tx.gas, 'gas') * scalar(tx.price, 'the price');
+  check(fee <= BigInt(intent.feeCap), `the fee ${fee} is above the cap`);
+  return 1;
+}
+
 function verifyApprovals(transfer, quorum) {
   const names = new Set();
   const keys = new Set();
@@ -425,9 +634,13 @@ export function verifyDocument(document, { quorum = 2, wallets: atLeast = 2 } = 
         'it is not confirmed',
       );
       const family = transfer.chain.split(':')[0];
-      check(family === 'bip122' || family === 'solana', `no rules for ${transfer.chain}`);
-      const signatures =
-        family === 'bip122' ? verifyBitcoin(transfer, wallet) : verifySolana(transfer, wallet);
+      const rules = new Map([
+        ['bip122', verifyBitcoin],
+        ['solana', verifySolana],
+        ['eip155', verifyEthereum],
+      ]).get(family);
+      check(rules !== undefined, `no rules for ${transfer.chain}`);
+      const signatures = rules(transfer, wallet);
       return named(`${approvals} approvals and ${signatures} transaction signatures verify`);
     } catch (error) {
       throw new Refusal(named(error.message));
