@@ -17,10 +17,10 @@ import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { AdministratorOrder } from '../../schema/contracts/order.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
-import { approve, BITCOIN, SOLANA, signPolicy } from '../support/parties.ts';
-import type { Platform } from '../support/platform.ts';
+import { approve, signPolicy } from '../support/parties.ts';
+import { networkOf, type Platform, type PlatformChain } from '../support/platform.ts';
 
-export type Chain = 'bitcoin' | 'solana';
+export type Chain = PlatformChain;
 /**
  * What a cell does: `pay` a transfer to its end; `short` begins one while t parties are away, so that it compensates;
  * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `keygen` makes a key; `keygen-short` fails to;
@@ -96,17 +96,20 @@ export const ALL_POINTS: readonly string[] = [
   ...PARTY_FAIL_POINTS,
 ].filter((point) => ![...AT_START, ...FORKED, ...RESTORED].includes(point));
 
+function chainsOf(scenario: Scenario): readonly Chain[] {
+  if (scenario === 'order' || scenario === 'policy') return ['bitcoin'];
+  // A void can only win against a payment that waits for a block.
+  if (scenario === 'void') return ['bitcoin', 'ethereum'];
+  // An Ethereum nonce is an anchor for serial wallets only: everything after it would wait.
+  return scenario === 'anchor' ? ['bitcoin', 'solana'] : ['bitcoin', 'solana', 'ethereum'];
+}
+
 /** Every point on every chain that its scenario knows. Throws when a point has no scenario: the matrix must be whole. */
 export function allCells(): Cell[] {
   return ALL_POINTS.flatMap((point) => {
     const scenario = (Object.keys(reaches) as Scenario[]).find((s) => reaches[s].includes(point));
     if (scenario === undefined) throw new Error(`no scenario reaches ${point}`);
-    // A void can only win against a payment that waits for a block.
-    const chains: Chain[] =
-      scenario === 'void' || scenario === 'order' || scenario === 'policy'
-        ? ['bitcoin']
-        : ['bitcoin', 'solana'];
-    return chains.map((chain) => ({ point, chain, scenario }));
+    return chainsOf(scenario).map((chain) => ({ point, chain, scenario }));
   });
 }
 
@@ -261,7 +264,7 @@ async function keygen(platform: Platform, { chain, scenario }: Cell): Promise<st
   await client.generateKey(
     {
       requestId,
-      network: chain === 'bitcoin' ? BITCOIN : SOLANA,
+      network: networkOf[chain],
       threshold: 2,
       parties: [...cast.parties],
       policyId: cast.policy.policyId,

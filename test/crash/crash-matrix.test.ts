@@ -9,10 +9,15 @@ let platform: Platform;
 let wallets: Record<Chain, Wallet>;
 
 beforeAll(async () => {
-  platform = await startPlatform({ coordinators: 2, poolSize: 12 });
+  platform = await startPlatform({
+    chains: ['bitcoin', 'solana', 'ethereum'],
+    coordinators: 2,
+    poolSize: 12,
+  });
   wallets = {
     bitcoin: await platform.wallet('crash-btc', 'bitcoin', { coins: 16, each: 300_000n }),
     solana: await platform.wallet('crash-sol', 'solana'),
+    ethereum: await platform.wallet('crash-eth', 'ethereum'),
   };
 }, 300_000);
 afterAll(() => platform?.close());

@@ -1,4 +1,4 @@
-/** `npm run crash-matrix [-- --point NAME] [--chain bitcoin|solana]`: all cells, and the table for docs/reliability.md. */
+/** `npm run crash-matrix [-- --point NAME] [--chain bitcoin|solana|ethereum]`: all cells, and the table for docs/reliability.md. */
 import { parseArgs } from 'node:util';
 import { startPlatform } from '../support/platform.ts';
 import { allCells, runCells } from './cells.ts';
@@ -13,11 +13,15 @@ if (cells.length === 0) {
   process.stderr.write('no such cell\n');
   process.exit(2);
 }
-const platform = await startPlatform({ coordinators: 2 });
+const platform = await startPlatform({
+  chains: ['bitcoin', 'solana', 'ethereum'],
+  coordinators: 2,
+});
 try {
   const wallets = {
     bitcoin: await platform.wallet('crash-btc', 'bitcoin', { coins: 30, each: 300_000n }),
     solana: await platform.wallet('crash-sol', 'solana', { each: 50_000_000_000n }),
+    ethereum: await platform.wallet('crash-eth', 'ethereum'),
   };
   process.stdout.write(
     '| fail point | scenario | chain | outcome | seconds |\n| --- | --- | --- | --- | ---: |\n',

@@ -71,7 +71,7 @@ export interface Platform {
   close(): Promise<void>;
 }
 
-const networkOf = { bitcoin: BITCOIN, solana: SOLANA, ethereum: ETHEREUM } as const;
+export const networkOf = { bitcoin: BITCOIN, solana: SOLANA, ethereum: ETHEREUM } as const;
 export const chainOf = (network: string): PlatformChain =>
   (Object.keys(networkOf) as PlatformChain[]).find((chain) => networkOf[chain] === network) ??
   'bitcoin';
