@@ -29,6 +29,14 @@ export function readClientConfig(file: string): ClientConfig {
   return {
     ...config,
     payloadKeys: config.payloadKeys.map(({ id, file: path }) => ({ id, file: absolute(path) })),
+    ...(config.payloadStorage === undefined
+      ? {}
+      : {
+          payloadStorage: {
+            ...config.payloadStorage,
+            directory: absolute(config.payloadStorage.directory),
+          },
+        }),
     ...(config.approvers === undefined
       ? {}
       : {
@@ -73,6 +81,7 @@ export function clientOptions(
     }),
     payloadKeys: { current: config.payloadKeys[0]?.id ?? '', keys },
     directory: config.directory,
+    ...(config.payloadStorage === undefined ? {} : { externalStorage: config.payloadStorage }),
     ...(config.committees === undefined ? {} : { committees: config.committees }),
     ...(config.administrators === undefined
       ? {}

@@ -21,7 +21,7 @@ export type ClientOptions = {
   readonly committees?: Committees['committees'];
   /** Pinned administrators and how many of them must sign; without them policies are shown as unverified. */
   readonly administrators?: PinnedAdministrators;
-  /** How addresses follow from public keys; default: `addressCodecs` (Bitcoin Taproot, Solana). */
+  /** How addresses follow from public keys; default: `addressCodecs`. */
   readonly codecs?: AddressCodecs;
   /** The folder for large payloads, when workers use one. */
   readonly externalStorage?: FileStorageOptions;

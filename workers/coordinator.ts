@@ -7,7 +7,7 @@ import { createDataConverter } from '../wire/data-converter.ts';
 import { createCoordinatorService } from './coordinator-service.ts';
 import { activityFailures } from './support/activity-failures.ts';
 import { bundleSagas } from './support/bundle.ts';
-import { loadConfig, readJson, readPayloadKeys } from './support/config.ts';
+import { dataConverterOptions, loadConfig, readJson } from './support/config.ts';
 import { createFailPoints } from './support/fail-points.ts';
 import { heartbeats } from './support/heartbeats.ts';
 import { installRuntime, instanceName, main, serve } from './support/run.ts';
@@ -17,7 +17,6 @@ main('coordinator', async (log) => {
   const loaded = loadConfig(CoordinatorConfig);
   const { config, path } = loaded;
   installRuntime(log);
-  const keys = readPayloadKeys(loaded, config.payloadKeys);
   const bundle = bundleSagas();
   const service = await createCoordinatorService({
     databaseUrl: config.databaseUrl,
@@ -36,7 +35,7 @@ main('coordinator', async (log) => {
   await service.start();
   const connection = await NativeConnection.connect({ address: config.temporal.address });
   const identity = `coordinator/${instanceName(config.instance)}`;
-  const dataConverter = createDataConverter({ keys });
+  const dataConverter = createDataConverter(dataConverterOptions(loaded));
   const shared = { connection, namespace: config.temporal.namespace, identity, dataConverter };
   const activityWorker = (
     taskQueue: string,

@@ -11,13 +11,13 @@ import { createDataConverter } from '../wire/data-converter.ts';
 import { createPartyService } from './party-service.ts';
 import { activityFailures } from './support/activity-failures.ts';
 import {
+  dataConverterOptions,
   type Flags,
   type Loaded,
   loadConfig,
   readFlags,
   readJson,
   readKey,
-  readPayloadKeys,
 } from './support/config.ts';
 import { createFailPoints } from './support/fail-points.ts';
 import { heartbeats } from './support/heartbeats.ts';
@@ -112,7 +112,7 @@ main('party', async (log) => {
     taskQueue: partyQueue(config.party),
     identity: `${config.party}/${instanceName(config.instance)}`,
     activities: { ...service.activities },
-    dataConverter: createDataConverter({ keys: readPayloadKeys(loaded, config.payloadKeys) }),
+    dataConverter: createDataConverter(dataConverterOptions(loaded)),
     interceptors: {
       activity: [
         heartbeats(),

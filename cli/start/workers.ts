@@ -29,6 +29,7 @@ function sharedConfig(stack: Stack, topology: Topology, secrets: LocalSecrets) {
   return {
     temporal: { address, namespace },
     payloadKeys: [{ id: 'local-1', file: secrets.payloadKeyFile }],
+    payloadStorage: { directory: join(stack.dataDir, 'payloads') },
     directory: secrets.parties.map(({ party, publicKey }) => ({ party, publicKey })),
     administrators: secrets.administrators.map(({ name, publicKey }) => ({ name, publicKey })),
     administratorQuorum: topology.administrators.quorum,
@@ -49,13 +50,18 @@ export function writeClientConfig(
   topology: Topology,
   secrets: LocalSecrets,
 ): ClientConfig {
-  const { temporal, payloadKeys, directory } = sharedConfig(stack, topology, secrets);
+  const { temporal, payloadKeys, payloadStorage, directory } = sharedConfig(
+    stack,
+    topology,
+    secrets,
+  );
   const { uiUrl } = stack.temporal;
   const config = parseWith(
     ClientConfig,
     {
       temporal,
       payloadKeys,
+      payloadStorage,
       directory,
       ...(uiUrl === undefined ? {} : { uiUrl }),
       policyId: topology.policy.id,

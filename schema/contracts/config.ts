@@ -26,6 +26,17 @@ export const PayloadKeyFiles = z
   .array(z.strictObject({ id: z.string().regex(/^[A-Za-z0-9._-]{1,64}$/), file: Path }))
   .min(1)
   .max(16);
+/**
+ * A folder that all workers and clients share, for payloads too large for Temporal (2 MB each, 4 MB a message). What lands
+ * there is encrypted under the payload keys; nobody deletes it but the operator, once the sagas' retention is over.
+ * Needed for ECDSA: a pair of signers exchanges some 80 kB a signature (hex).
+ */
+export const PayloadStorage = z.strictObject({
+  directory: Path,
+  /** Smaller payloads stay in Temporal; default 131,072. */
+  thresholdBytes: z.int().min(1_024).max(1_500_000).exactOptional(),
+});
+export type PayloadStorage = z.infer<typeof PayloadStorage>;
 /** Pinned identity keys of the parties. Never taken from the coordinator. */
 export const PartyDirectory = z
   .array(z.strictObject({ party: PartyId, publicKey: Ed25519PublicKey }))
@@ -39,6 +50,7 @@ export const Administrators = z
 const shared = {
   temporal: TemporalAddress,
   payloadKeys: PayloadKeyFiles,
+  payloadStorage: PayloadStorage.exactOptional(),
   databaseUrl: z.string().min(1),
   directory: PartyDirectory,
   administrators: Administrators,
@@ -109,6 +121,7 @@ export type CoordinatorConfig = z.infer<typeof CoordinatorConfig>;
 export const ClientConfig = z.strictObject({
   temporal: TemporalAddress,
   payloadKeys: PayloadKeyFiles,
+  payloadStorage: PayloadStorage.exactOptional(),
   directory: PartyDirectory,
   /** Member lists, other than the whole directory, that a wallet may have. */
   committees: z.array(z.array(PartyId).min(2).max(16)).max(64).exactOptional(),

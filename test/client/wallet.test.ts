@@ -1,8 +1,11 @@
 /** No address without n certificates under the pinned keys, and none that the public key does not give. */
 import { randomBytes } from 'node:crypto';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { describe, expect, it } from 'vitest';
 import { createBitcoinCodec } from '../../chains/bitcoin/codec.ts';
 import { BITCOIN_NETWORKS } from '../../chains/bitcoin/networks.ts';
+import { createEthereumCodec } from '../../chains/ethereum/codec.ts';
+import { ETHEREUM_NETWORKS } from '../../chains/ethereum/networks.ts';
 import { createSolanaCodec } from '../../chains/solana/codec.ts';
 import { addressCodecs, verifyWallet } from '../../client/index.ts';
 import { certificateOf } from '../../core/certificates.ts';
@@ -105,8 +108,30 @@ describe('addresses', () => {
       expect(addressCodecs.address(id, Buffer.from(publicKey, 'hex'))).toBe(
         createBitcoinCodec(id).address(Buffer.from(publicKey, 'hex')),
       );
+    const compressed = secp256k1.getPublicKey(secp256k1.utils.randomSecretKey());
+    for (const { id } of BITCOIN_NETWORKS)
+      expect(addressCodecs.address(id, compressed)).toBe(
+        createBitcoinCodec(id).address(compressed),
+      );
+    for (const { id } of ETHEREUM_NETWORKS)
+      expect(addressCodecs.address(id, compressed)).toBe(
+        createEthereumCodec(id).address(compressed),
+      );
     const ed25519 = Buffer.from(publicKeyOf(randomBytes(32)), 'hex');
     expect(addressCodecs.address(SOLANA, ed25519)).toBe(createSolanaCodec(SOLANA).address(ed25519));
+  });
+  it('the addresses of the private key 1, for ECDSA keys', () => {
+    // The generator point; BIP-173 has its P2WPKH address, every block explorer its Ethereum one.
+    const one = Buffer.from(
+      '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798',
+      'hex',
+    );
+    expect(addressCodecs.address('bip122:000000000019d6689c085ae165831e93', one)).toBe(
+      'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4',
+    );
+    expect(addressCodecs.address('eip155:1', one)).toBe(
+      '0x7E5F4552091A69125d5DfCb7b8C2659029395Bdf',
+    );
   });
   it('are refused for networks without a rule and keys of another size', () => {
     expect(() => addressCodecs.address('eip155:10', new Uint8Array(33))).toThrow(
@@ -115,6 +140,11 @@ describe('addresses', () => {
     expect(() => addressCodecs.address('bip122:toString', new Uint8Array(32))).toThrow(
       expect.objectContaining({ code: 'ChainUnsupported' }),
     );
+    for (const network of ['eip155:1', 'bip122:000000000019d6689c085ae165831e93'])
+      for (const key of [new Uint8Array(31), new Uint8Array(33).fill(5), new Uint8Array(65)])
+        expect(() => addressCodecs.address(network, key)).toThrow(
+          expect.objectContaining({ details: { field: 'publicKey' } }),
+        );
     expect(() => addressCodecs.address(SOLANA, new Uint8Array(33))).toThrow(
       expect.objectContaining({ details: { field: 'publicKey' } }),
     );

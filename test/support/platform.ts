@@ -119,6 +119,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   const shared = {
     temporal,
     payloadKeys: [{ id: 'test', file: file('payload.key', payloadKey) }],
+    payloadStorage: { directory: join(dataDir, 'payloads') },
     directory,
     administrators: cast.administrators.map(({ name, publicKey }) => ({ name, publicKey })),
     administratorQuorum: 2,
@@ -200,6 +201,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     temporal,
     payloadKeys: { current: 'test', keys: { test: Buffer.from(payloadKey, 'hex') } },
     directory: directory as { party: PartyId; publicKey: string }[],
+    externalStorage: { directory: join(dataDir, 'payloads') },
   });
   const bitcoinCodec = createBitcoinCodec(BITCOIN);
   const ethereumCodec = createEthereumCodec(ETHEREUM);

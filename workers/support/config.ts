@@ -4,9 +4,11 @@ import { dirname, isAbsolute, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import type * as z from 'zod';
 import { parseWith } from '../../core/parse.ts';
+import type { PayloadStorage } from '../../schema/contracts/config.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { readSecretFile } from '../../storage/party/secret-file.ts';
 import type { PayloadKeys } from '../../wire/codec.ts';
+import type { DataConverterOptions } from '../../wire/data-converter.ts';
 
 export type Loaded<T> = { readonly config: T; path(relative: string): string };
 export type Flags = Readonly<Record<string, string | boolean | undefined>>;
@@ -94,6 +96,24 @@ export function readJson(file: string, field: string): unknown {
       { cause },
     );
   }
+}
+
+/** Keys and storage as a configuration names them; every worker of the stack has the same. */
+export function dataConverterOptions(
+  loaded: Loaded<{
+    readonly payloadKeys: Parameters<typeof readPayloadKeys>[1];
+    readonly payloadStorage?: PayloadStorage;
+  }>,
+): DataConverterOptions {
+  const { payloadKeys, payloadStorage } = loaded.config;
+  return {
+    keys: readPayloadKeys(loaded, payloadKeys),
+    ...(payloadStorage === undefined
+      ? {}
+      : {
+          externalStorage: { ...payloadStorage, directory: loaded.path(payloadStorage.directory) },
+        }),
+  };
 }
 
 /** Payload keys in order; new payloads are sealed under the first. */
