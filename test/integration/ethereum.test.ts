@@ -176,9 +176,9 @@ describe('an ECDSA wallet on Bitcoin', () => {
   it('signs more inputs in one session than Temporal takes in one payload', {
     timeout: 240_000,
   }, async () => {
-    const coins = { coins: 30, each: 20_000n, protocol: 'dkls23' };
+    const coins = { coins: 32, each: 20_000n, protocol: 'dkls23' };
     const wallet = await platform.wallet('small-coins', 'bitcoin', coins);
-    const intent = platform.intent(wallet, { amount: '570000' });
+    const intent = platform.intent(wallet, { amount: '580000' });
     const status = await expectEnd(platform, await pay(intent), 'Completed');
     expect(status.transaction?.spentOutputs?.length).toBeGreaterThanOrEqual(29);
     // 40 kB a signature and pair, twice that in hex: over the 2 MB of one payload, so it went through the folder.
