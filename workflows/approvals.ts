@@ -215,8 +215,11 @@ export class ApprovalDesk {
     this.#hooks.accepted(signed);
   }
 
-  /** Takes the decision, or keeps a stranger's until a version of the policy names them, and throws why. */
-  async #admit(signed: SignedApproval): Promise<void> {
+  /**
+   * Takes the decision, or keeps a stranger's until a version of the policy names them, and throws why. Answers with the
+   * count right after it: of two that come in one task, each sees its own.
+   */
+  async #admit(signed: SignedApproval): Promise<Count> {
     try {
       this.#judge(signed, this.#policy as Policy);
     } catch (error) {
@@ -230,6 +233,7 @@ export class ApprovalDesk {
       }
     }
     this.#take(signed);
+    return this.count();
   }
   /** Only what its own key signed about this very intent. */
   #keep(signed: SignedApproval): void {
@@ -268,8 +272,7 @@ export class ApprovalDesk {
       const signed = this.#read(expected, raw);
       if (this.#policy === undefined) await condition(() => this.#policy !== undefined);
       // Again, since another message may have come in between, and a replay runs no validators.
-      await this.#admit(signed);
-      return this.#hooks.receipt(this.count());
+      return this.#hooks.receipt(await this.#admit(signed));
     } catch (error) {
       throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
     }
