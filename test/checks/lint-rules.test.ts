@@ -252,5 +252,6 @@ describe('the tree itself', () => {
   ])('passes npm run %s', async (script, ...options) => {
     const result = await run('npm', ['run', '--silent', script, '--', ...options], repoRoot);
     expect(result.code, result.stdout + result.stderr).toBe(0);
-  });
+    // The whole tree, while other tests run.
+  }, 240_000);
 });
