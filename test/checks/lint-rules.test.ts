@@ -249,9 +249,13 @@ describe('the tree itself', () => {
     ['check:types', '--pretty', 'false'],
     ['check:lint', '--colors=off', '--reporter=summary'],
     ['check:unused', '--no-progress'],
-  ])('passes npm run %s', async (script, ...options) => {
-    const result = await run('npm', ['run', '--silent', script, '--', ...options], repoRoot);
-    expect(result.code, result.stdout + result.stderr).toBe(0);
-    // The whole tree, while other tests run.
-  }, 240_000);
+  ])(
+    'passes npm run %s',
+    async (script, ...options) => {
+      const result = await run('npm', ['run', '--silent', script, '--', ...options], repoRoot);
+      expect(result.code, result.stdout + result.stderr).toBe(0);
+      // The whole tree, while other tests run.
+    },
+    240_000,
+  );
 });
