@@ -193,7 +193,15 @@ export async function seatParties(options: {
       async restart(meanwhile) {
         await Promise.all(instances.map((i) => i.close()));
         await meanwhile?.();
-        instances.splice(0, count, ...(await Promise.all(indices.map(open))));
+        // All to their end: one that still starts when another has failed would work beside whatever comes next.
+        const started = await Promise.allSettled(indices.map(open));
+        const up = started.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
+        const failed = started.find((one) => one.status === 'rejected');
+        if (failed !== undefined) {
+          await Promise.all(up.map((one) => one.close()));
+          throw failed.reason;
+        }
+        instances.splice(0, count, ...up);
       },
       async replace(instance) {
         const gone = instances[instance];
