@@ -1,10 +1,8 @@
 /** Our own programs as supervised children: coordinator and party workers. */
-import { createRequire } from 'node:module';
-import { resolve } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { repoRoot } from '../paths.ts';
 import { type ExitInfo, ManagedProcess } from '../process/managed.ts';
+import { program } from '../programs.ts';
 import { logFile, mark, type StackContext } from './context.ts';
 
 /** What a program says when it is ready: one JSON line on stdout, `{"ready":true, …}`. */
@@ -58,8 +56,6 @@ export interface NodeProcess {
   restart(change?: Pick<NodeOptions, 'env' | 'args'>): Promise<void>;
 }
 
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve('tsx')).href;
-
 const merged = (
   context: StackContext,
   name: string,
@@ -71,7 +67,7 @@ const merged = (
   );
 };
 
-/** Spawns `node --import tsx <script> …args` and waits until it is ready. @throws KeysagaError `PartFailed`. */
+/** Spawns `node <bundle of script> …args` and waits until it is ready. @throws KeysagaError `PartFailed`. */
 export async function spawnNode(
   context: StackContext,
   options: NodeOptions,
@@ -80,12 +76,8 @@ export async function spawnNode(
   if (!/^[a-z0-9][-a-z0-9.]{0,63}$/.test(name)) {
     throw new KeysagaError('InvalidInput', 'name: 1 to 64 of a-z 0-9 - .', { field: 'name' });
   }
-  const argsOf = (args: readonly string[] = []) => [
-    '--import',
-    tsx,
-    resolve(repoRoot, options.script),
-    ...args,
-  ];
+  const path = await program(options.script);
+  const argsOf = (args: readonly string[] = []) => [path, ...args];
   const readyWhen = options.readyWhen ?? readyLine;
   const child = new ManagedProcess(
     {

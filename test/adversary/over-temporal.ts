@@ -22,11 +22,8 @@ import type { PartyId } from '../../schema/contracts/primitives.ts';
 import { KeygenOutcome } from '../../schema/contracts/saga.ts';
 import { partyQueue, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { createPayloadCodec } from '../../wire/codec.ts';
-import {
-  createDataConverter,
-  failureConverterPath,
-  payloadConverterPath,
-} from '../../wire/data-converter.ts';
+import { failureConverterPath, payloadConverterPath } from '../../wire/converter-paths.ts';
+import { createDataConverter } from '../../wire/data-converter.ts';
 import { fromFailure } from '../../wire/failures.ts';
 import type { Activity, Answer, Field, Harvest } from './field.ts';
 import { type Ask, type Greeting, peopleOver } from './people.ts';

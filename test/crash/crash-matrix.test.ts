@@ -27,7 +27,7 @@ describe(`crash matrix, seed ${seed}`, () => {
     const cells = sample(seed);
     expect(cells.length).toBeGreaterThanOrEqual(30);
     const results = await runCells(platform, wallets, cells, {
-      parallel: 10,
+      parallel: 6,
       report: ({ point, chain, outcome, seconds }) =>
         process.stderr.write(`${point} ${chain}: ${outcome} in ${seconds.toFixed(1)} s\n`),
     });

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { historyFromJSON } from '@temporalio/common/lib/proto-utils.js';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
 import { beforeAll, describe, expect, it } from 'vitest';
-import { failureConverterPath, payloadConverterPath } from '../../wire/data-converter.ts';
+import { failureConverterPath, payloadConverterPath } from '../../wire/converter-paths.ts';
 import { bundleSagas, type SagasBundle } from '../../workers/support/bundle.ts';
 
 const folder = new URL('.', import.meta.url);

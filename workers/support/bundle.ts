@@ -8,7 +8,6 @@ import { createRequire } from 'node:module';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { bundleWorkflowCode, DefaultLogger, type WorkflowBundle } from '@temporalio/worker';
-import { failureConverterPath, payloadConverterPath } from '../../wire/data-converter.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const require = createRequire(import.meta.url);
@@ -76,8 +75,9 @@ export async function bundleSagas(options: BundleSagasOptions = {}): Promise<Sag
   if (cached !== undefined) return { code: cached, hash, path };
   const { code } = await bundleWorkflowCode({
     workflowsPath,
-    payloadConverterPath,
-    failureConverterPath,
+    // The sources, also when this worker itself runs as a bundle: the sagas' bundle is the same either way.
+    payloadConverterPath: join(root, 'wire', 'payload-converter.ts'),
+    failureConverterPath: join(root, 'wire', 'failure-converter.ts'),
     preloadModules: [join(root, PRELOAD)],
     logger: new DefaultLogger('WARN'),
   });
