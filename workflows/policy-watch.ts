@@ -12,8 +12,12 @@ import { backoffMs } from './profiles.ts';
 import { ledger } from './steps.ts';
 import type { TransferSaga } from './transfer-state.ts';
 
-/** A change announces itself; this is for the one that was missed. */
+/**
+ * A change announces itself to the transfers that the read side shows; this is for who was missed. One that was reserved
+ * in the very moment of a change is not shown yet, so the first look comes soon.
+ */
 const LOOK_AGAIN_MS = 3_600_000;
+const FIRST_LOOK_MS = 10_000;
 const DEAD_CAP_MS = 60_000;
 /** Strangers' decisions must not become a stream of questions to the ledger. */
 const ASK_AT_MOST_EACH_MS = 5_000;
@@ -48,13 +52,15 @@ export async function waitForQuorum(saga: TransferSaga, expires: number): Promis
   const left = expires - Date.now();
   const awake = (): boolean => desk.quorumReached || saga.policyHints !== hints;
   if (left > 0) {
-    const pause = Math.min(left, LOOK_AGAIN_MS);
+    const again = saga.policyLooks === 0 ? FIRST_LOOK_MS : LOOK_AGAIN_MS;
+    const pause = Math.min(left, again);
     const summary =
-      left > LOOK_AGAIN_MS ? 'until the policy is looked at again' : 'until the intent expires';
+      left > again ? 'until the policy is looked at again' : 'until the intent expires';
     if (saga.pivotPassed)
       await condition(() => awake() || saga.cancelRequested, pause, { summary });
     else await saga.until(awake, pause, summary);
   }
+  saga.policyLooks += 1;
   if (!desk.quorumReached && Date.now() < expires) await refreshPolicy(saga);
 }
 

@@ -64,6 +64,8 @@ export class TransferSaga {
   ended = false;
   /** How often somebody said that the policy may have changed. */
   policyHints = 0;
+  /** How often it was looked at while waiting for a quorum. */
+  policyLooks = 0;
 
   readonly #scope = new CancellationScope();
   readonly #groups = new PhaseGroups();
