@@ -1,9 +1,22 @@
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const ci = process.env.CI === 'true' || process.env.CI === '1';
 
+/** What takes minutes begins first, so that no core is left with one long file at the end of the run. */
+const LONGEST_FIRST = ['test/crash/', 'test/integration/', 'test/e2e/', 'test/workflows/', 'test/'];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification): number =>
+      LONGEST_FIRST.findIndex((part) => moduleId.includes(part));
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
+
 export default defineConfig({
   test: {
+    sequence: { sequencer: LongestFirst },
     environment: 'node',
     include: ['test/**/*.test.ts'],
     exclude: ['**/node_modules/**', '.cache/**', '.keysaga/**'],
