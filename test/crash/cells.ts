@@ -363,8 +363,8 @@ export async function checkLedger(platform: Platform): Promise<void> {
 }
 
 /**
- * Runs the cells: first those with all parties, then the voids alone (they stop the blocks), then those with parties
- * away. `parallel` sagas run at once: a kill then also hits the others, which must not matter; but whose saga reached
+ * Runs the cells: first those with all parties, then key generations, then the voids alone (they stop the blocks), then
+ * those with parties away. `parallel` sagas run at once: a kill then also hits the others, which must not matter; but whose saga reached
  * a point first is anybody's guess, so a table of (point, chain) is made with 1.
  */
 export async function runCells(
@@ -391,7 +391,13 @@ export async function runCells(
     cells.filter((c) => c.scenario === 'policy'),
     1,
   );
-  await run(cells.filter((c) => !short(c) && c.scenario !== 'void' && c.scenario !== 'policy'));
+  const byItself = ['policy', 'void', 'keygen'];
+  await run(cells.filter((c) => !short(c) && !byItself.includes(c.scenario)));
+  // A key generation needs every party at once, for longer than a signature needs t: few at a time, or their kills starve them.
+  await run(
+    cells.filter((c) => c.scenario === 'keygen'),
+    Math.min(3, options.parallel),
+  );
   await run(
     cells.filter((c) => c.scenario === 'void'),
     1,
