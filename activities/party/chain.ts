@@ -1,7 +1,7 @@
 /**
  * The release chain: what leaves the party for good is a link, and the chain's head lies in the database and, fsynced,
- * outside it. A link's head is `pending` in the file before the commit and `last` after it, so that a database that was
- * put back to an older state shows a head that is neither.
+ * outside it. A link's head is `pending` in the file before the commit, under the lock of the head's row, and `last` after
+ * it, without that lock, so that a database that was put back to an older state shows a head that is neither.
  */
 import type {
   ChainLink,
@@ -11,7 +11,7 @@ import type {
   SessionRow,
   Standing,
 } from '../../core/ports/party-store.ts';
-import { judgeHead, withLast, withPending } from '../../core/rules/head.ts';
+import { judgeHead, withPending } from '../../core/rules/head.ts';
 import { digestHex } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { PartyDeps } from './deps.ts';
@@ -132,18 +132,19 @@ export const notePending = (deps: PartyDeps, base: ReleaseHead, next: ReleaseHea
 /** After the commit of `head`, and before what it stands for leaves the party. */
 export async function noteLast(deps: PartyDeps, head: ReleaseHead): Promise<void> {
   await deps.failPoints.at('party.head:before-last');
-  await deps.headFile.update((reading) =>
-    reading.kind === 'whole' ? withLast(reading.record, head) : undefined,
-  );
+  await deps.headFile.note(head);
   await deps.failPoints.at('party.head:after-last');
 }
 
-/** For an answer that was committed before a crash: the note in the file that may not have come. */
+/**
+ * Before an answer leaves that was committed earlier, by this instance or another: the note in the file may not have come,
+ * or not be durable.
+ */
 export async function noteCommitted(deps: PartyDeps): Promise<void> {
   const reading = await deps.headFile.read();
-  if (reading.kind !== 'whole' || reading.record.pending.length === 0) return;
+  if (reading.kind !== 'whole') return;
+  const { last, pending } = reading.record;
+  if (pending.length === 0) return deps.headFile.note(last);
   const { head } = await deps.store.transaction((tx) => tx.chain());
-  await deps.headFile.update((now) =>
-    now.kind === 'whole' ? withLast(now.record, head) : undefined,
-  );
+  await deps.headFile.note(head);
 }

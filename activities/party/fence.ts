@@ -4,7 +4,7 @@
  */
 import type { FenceReason } from '../../core/ports/head-file.ts';
 import type { PartyTransaction } from '../../core/ports/party-store.ts';
-import { compareHeads, judgeHead, withFence, withLast } from '../../core/rules/head.ts';
+import { compareHeads, judgeHead, withFence } from '../../core/rules/head.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { SignedHead, SignedPrepareAnswer } from '../../schema/contracts/party.ts';
 import { fencedError, HeadInDoubt } from './chain.ts';
@@ -59,9 +59,8 @@ export async function checkChain(
     if (evidence !== undefined && (await unknownHere(tx, evidence)))
       return fence(deps, tx, 'witness', evidence);
     // A crash after the commit, before the file's note: or an order's, whose fence ends with it.
-    await deps.headFile.update((now) =>
-      now.kind === 'whole' ? withLast(now.record, head) : undefined,
-    );
+    if (reading.kind === 'whole' && reading.record.pending.length > 0)
+      await deps.headFile.note(head);
     return 'in-step';
   });
   if (verdict === 'fenced') await dropSessions(deps, live);

@@ -36,8 +36,15 @@ export type HeadReading =
 export interface HeadFile {
   read(): Promise<HeadReading>;
   /**
-   * Reads, changes, writes: one step for all instances on one machine. Durable (fsync of file, and of folder when new)
-   * when it resolves. `undefined` leaves the file as it is. Whatever a crash tears, an earlier whole record remains.
+   * Reads, changes, writes. Called under the lock of the head's row, which makes it one step for all instances, in whatever
+   * processes they run. Durable (fsync of file, and of folder when new) when it resolves. `undefined` leaves the file as it
+   * is. Whatever a crash tears, an earlier whole record remains.
    */
   update(change: (reading: HeadReading) => HeadRecord | undefined): Promise<void>;
+  /**
+   * `head`, whose commit is certain, is the last from now on, and nothing else is pending; a fence of an earlier chain epoch
+   * ends with it. Needs no lock: whatever `update` another instance is about to write, neither is lost. Changes nothing when
+   * it is not pending, since it or a later one is noted then. Durable when it resolves, whoever wrote it.
+   */
+  note(head: ReleaseHead): Promise<void>;
 }

@@ -70,17 +70,6 @@ export function withPending(record: HeadRecord, base: ReleaseHead, next: Release
   };
 }
 
-/** After the commit of `head`. Undefined: nothing to write, since another instance has noted it, or a later one. */
-export function withLast(record: HeadRecord, head: ReleaseHead): HeadRecord | undefined {
-  if (!record.pending.some((p) => sameHead(p, head))) return undefined;
-  const { fenced } = record;
-  return {
-    last: head,
-    pending: [],
-    ...(fenced !== undefined && fenced.chainEpoch >= head.chainEpoch ? { fenced } : {}),
-  };
-}
-
 /** The record of a party that is fenced from now on; what was known of the chain stays. */
 export function withFence(
   reading: HeadReading,

@@ -1,4 +1,5 @@
-/** The head of the release chain outside the database: torn writes, forgeries, lost files, several writers. */
+/** The head of the release chain outside the database: torn writes, forgeries, lost files, several writers and processes. */
+import { type ChildProcess, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -12,16 +13,17 @@ import {
   judgeHead,
   MOST_PENDING,
   withFence,
-  withLast,
   withPending,
 } from '../../core/rules/head.ts';
 import { createHeadFile } from '../../storage/party/head-file.ts';
 import { identityFromSeed, verifyNative } from '../../storage/party/identity.ts';
+import { repoRoot } from '../support/repo.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'keysaga-head-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 const SLOT = 4096;
-const identity = identityFromSeed(randomBytes(32));
+const seed = randomBytes(32);
+const identity = identityFromSeed(seed);
 let path: string;
 let serial = 0;
 beforeEach(() => {
@@ -55,7 +57,7 @@ describe('the head file', () => {
       await put(at(head(i), head(i + 1)), file);
       expect(await open().read()).toEqual({ kind: 'whole', record: at(head(i), head(i + 1)) });
     }
-    expect(readFileSync(path)).toHaveLength(4 * SLOT);
+    expect(readFileSync(path)).toHaveLength(12 * SLOT);
   });
 
   it.each([1, 100, 300])(
@@ -103,20 +105,106 @@ describe('the head file', () => {
     expect(await open().read()).toEqual({ kind: 'whole', record: at(head(3, 1)) });
   });
 
-  it('keeps every change of two instances that write at once', async () => {
+  it('takes a note of a pending head for its commit, once, and any other for nothing', async () => {
+    const record = async () => {
+      const reading = await open().read();
+      return reading.kind === 'whole' ? reading.record : reading.kind;
+    };
+    await put(at(head(4), head(5, 0, 1), head(5, 0, 2)));
+    for (const other of [head(3), head(4), head(5), head(6)]) {
+      const before = readFileSync(path);
+      await open().note(other);
+      expect(readFileSync(path)).toEqual(before);
+    }
+    await open().note(head(5, 0, 2));
+    expect(await record()).toEqual(at(head(5, 0, 2)));
+    // What comes next is built on the note; an older note changes nothing, also when it has the slot of a newer head.
+    for (let i = 6; i < 30; i++) {
+      const base = i === 6 ? head(5, 0, 2) : head(i - 1);
+      await open().update((now) =>
+        now.kind === 'whole' ? withPending(now.record, base, head(i)) : undefined,
+      );
+      await open().note(base);
+      expect(await record()).toEqual(at(base, head(i)));
+      if (i % 2 === 0) await open().note(head(i));
+    }
+    await open().note(head(29));
+    expect(await record()).toEqual(at(head(29)));
+    expect(readFileSync(path)).toHaveLength(12 * SLOT);
+  });
+
+  it('takes a torn or forged note for none, and one from a file of four slots for what it is', async () => {
+    await put(at(head(4), head(5)));
+    truncateSync(path, 4 * SLOT);
+    expect(await open().read()).toEqual({ kind: 'whole', record: at(head(4), head(5)) });
+    await open(identityFromSeed(randomBytes(32))).note(head(5));
+    await open().note(head(5));
+    expect(await open().read()).toEqual({ kind: 'whole', record: at(head(5)) });
+    const bytes = readFileSync(path);
+    const note = bytes.indexOf('committed');
+    expect(note).toBeGreaterThan(4 * SLOT);
+    bytes.fill(' ', note + 60, note + 120);
+    writeFileSync(path, bytes);
+    expect(await open().read()).toEqual({ kind: 'whole', record: at(head(4), head(5)) });
+  });
+
+  it('keeps what was noted when the record that announced it is no longer whole', async () => {
+    await put(at(head(4), head(5)));
+    await open().note(head(5));
+    await put(at(head(5), head(6)));
+    await open().note(head(6));
+    const { bytes, place } = newestSlot();
+    bytes.fill(' ', place * SLOT + 60, place * SLOT + 120);
+    writeFileSync(path, bytes);
+    expect(await open().read()).toEqual({ kind: 'whole', record: at(head(6)) });
+    await expect(put(at(head(5)))).rejects.toMatchObject({ code: 'Internal' });
+  });
+
+  it('ends a fence by the note of a later chain epoch, and by no other', async () => {
+    const fenced = { chainEpoch: 0, reason: 'head-mismatch', at: 7 } as const;
+    await put({ ...at(head(4), head(5)), fenced });
+    await open().note(head(5));
+    expect(await open().read()).toEqual({ kind: 'whole', record: { ...at(head(5)), fenced } });
+    await put({ ...at(head(5), head(0, 1)), fenced });
+    await open().note(head(0, 1));
+    expect(await open().read()).toEqual({ kind: 'whole', record: at(head(0, 1)) });
+  });
+
+  it('loses nothing of two processes, of which one notes what it committed while the other announces', async () => {
     await put(at(head(0)));
-    const [one, two] = [open(), open()];
-    await Promise.all(
-      [one, two].flatMap((file) =>
-        Array.from({ length: 20 }, () =>
-          file.update((reading) => {
-            if (reading.kind !== 'whole') throw new Error(reading.kind);
-            return at(head(reading.record.last.sequence + 1));
-          }),
-        ),
-      ),
+    const RELEASES = 150;
+    // The database: its head, and the lock of the head's row, which ends with the commit and not with the note.
+    let committed = head(0);
+    let holder: ChildProcess | undefined;
+    const waiting: ChildProcess[] = [];
+    const grant = () => {
+      holder = waiting.shift();
+      holder?.send({ base: committed });
+    };
+    const writers = [1, 2].map(() => {
+      const child = spawn(
+        process.execPath,
+        ['--import', 'tsx', 'test/party/head-writer.ts', path, seed.toString('hex'), `${RELEASES}`],
+        { cwd: repoRoot, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] },
+      );
+      child.on('message', (said: { lock?: true; commit?: ReleaseHead }) => {
+        if (said.commit !== undefined) {
+          committed = said.commit;
+          grant();
+        } else {
+          waiting.push(child);
+          if (holder === undefined) grant();
+        }
+      });
+      return child;
+    });
+    const codes = await Promise.all(
+      writers.map((child) => new Promise<number | null>((done) => child.once('exit', done))),
     );
-    expect(await open().read()).toEqual({ kind: 'whole', record: at(head(40)) });
+    // Each writer ends with 1 as soon as the heads disagree, or the file stands before what it has committed and noted.
+    expect(codes).toEqual([0, 0]);
+    expect(committed.sequence).toBe(2 * RELEASES);
+    expect(await open().read()).toEqual({ kind: 'whole', record: at(committed) });
   });
 });
 
@@ -151,13 +239,6 @@ describe('the heads compared', () => {
     expect(record.pending).toHaveLength(MOST_PENDING);
   });
 
-  it('note a commit once, and a late note of an older one changes nothing', () => {
-    const record = at(head(4), head(5));
-    expect(withLast(record, head(5))).toEqual(at(head(5)));
-    expect(withLast(at(head(5)), head(5))).toBeUndefined();
-    expect(withLast(at(head(6), head(7)), head(5))).toBeUndefined();
-  });
-
   it('stay fenced until the database stands in the epoch that an order opened', () => {
     const fence = { reason: 'head-mismatch', at: 7 } as const;
     const fenced = withFence(whole(at(head(9))), head(4), fence, undefined);
@@ -165,7 +246,6 @@ describe('the heads compared', () => {
     const ordered = withPending(fenced, fenced.last, head(0, 1));
     expect(judgeHead(whole(ordered), head(4)).kind).toBe('fenced');
     expect(judgeHead(whole(ordered), head(0, 1)).kind).toBe('in-step');
-    expect(withLast(ordered, head(0, 1))).toEqual(at(head(0, 1)));
   });
 
   it('name the newest epoch that is known to have begun, so that an old order cannot end the fence', () => {
