@@ -19,7 +19,7 @@ import type {
   PrepareKeygen,
   RoundAnswer,
 } from '../../schema/contracts/party.ts';
-import { advance, barredBeside, noteLast } from './chain.ts';
+import { advance, barredBeside, noteCommitted, noteLast } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import { sealOutbox } from './envelopes.ts';
 import type { Computed, RoundTask } from './live-runs.ts';
@@ -56,7 +56,8 @@ export async function commitOutbox(
   );
   // The session's secrets go before the shares leave; the sweep at start finishes what a crash here leaves.
   wipe();
-  const note = head === undefined ? Promise.resolve() : noteLast(deps, head);
+  // Without a link of its own it answers with what another instance has committed, and may not have noted yet.
+  const note = head === undefined ? noteCommitted(deps) : noteLast(deps, head);
   const erased = erase(deps, [row.dataKeyId]);
   for (const done of await Promise.allSettled([note, erased]))
     if (done.status === 'rejected') throw done.reason;

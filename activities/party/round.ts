@@ -30,7 +30,8 @@ import { closedError, closeSession, erase, eraseClosed } from './sessions.ts';
 import { type ShareAccess, sealedShare, settleAccess } from './shares.ts';
 
 type Begun =
-  | { readonly kind: 'stored'; readonly answer: RoundAnswer; readonly erase?: string }
+  /** `released`: the data keys that are left of a session that has ended with this answer or one after it. */
+  | { readonly kind: 'stored'; readonly answer: RoundAnswer; readonly released?: readonly string[] }
   /** `closed`: the session that this very request closed. */
   | { readonly kind: 'refused'; readonly error: KeysagaError; readonly closed?: SessionRow }
   | ({ readonly kind: 'compute' } & RoundTask);
@@ -54,9 +55,7 @@ function answer(deps: PartyDeps, live: LiveRuns, request: RoundRequest): Promise
     }
     if (begun.kind !== 'compute') run?.dispose();
     if (begun.kind === 'stored') {
-      // Released shares leave after the seed's key is gone and the head is noted, also when a crash came in between.
-      if (begun.erase !== undefined)
-        await Promise.all([erase(deps, [begun.erase]), noteCommitted(deps)]);
+      if (begun.released !== undefined) await finishRelease(deps, begun.released);
       return begun.answer;
     }
     if (begun.kind === 'refused') {
@@ -66,6 +65,14 @@ function answer(deps: PartyDeps, live: LiveRuns, request: RoundRequest): Promise
     await deps.failPoints.at('party.round:after-inbox-commit');
     return compute(deps, live, begun);
   });
+}
+
+/**
+ * Before a stored answer of an ended session leaves: the seed's key is gone and the head is noted, also when whoever
+ * committed it died in between, or is not there yet.
+ */
+async function finishRelease(deps: PartyDeps, dataKeyIds: readonly string[]): Promise<void> {
+  await Promise.all([erase(deps, dataKeyIds), noteCommitted(deps)]);
 }
 
 async function begin(
@@ -87,11 +94,12 @@ async function begin(
   if (!isOpen(row.state) && row.state !== 'released')
     return { kind: 'refused', error: closedError(row) };
   if (stored?.outbox && stored.inboxHash === hash) {
-    const left = row.state === 'released' && !row.dataKeyDestroyed;
     return {
       kind: 'stored',
       answer: answerOf(row, stored),
-      ...(left ? { erase: row.dataKeyId } : {}),
+      ...(row.state === 'released'
+        ? { released: row.dataKeyDestroyed ? [] : [row.dataKeyId] }
+        : {}),
     };
   }
   if (isOpen(row.state) && row.expiresAt <= now) {
@@ -255,10 +263,9 @@ async function settleFailure(
     if (now === undefined) throw error;
     await settleAccess(tx, share, deps.clock.now());
     const stored = (await tx.rounds(row.attempt)).find((r) => r.round === round);
-    if (stored?.outbox && (isOpen(now.state) || now.state === 'released'))
-      return answerOf(now, stored);
+    if (stored?.outbox && (isOpen(now.state) || now.state === 'released')) return { now, stored };
     if (now.state === 'released') throw error;
-    if (!isOpen(now.state)) return closedError(now);
+    if (!isOpen(now.state)) return { verdict: closedError(now) };
     // After a bar nothing else is said, so that a second failed check tells its peer nothing.
     const barred = now.kind === 'sign' ? await barredBeside(tx, now, 'update') : undefined;
     const verdict = barred ?? error;
@@ -267,11 +274,15 @@ async function settleFailure(
     const state = verdict.code === 'SessionExpired' ? 'expired' : 'failed';
     await closeSession(tx, now, state, deps.clock.now(), failure);
     await barCulprit(deps, tx, now, verdict);
-    return verdict;
+    return { verdict };
   });
-  if (!isKeysagaError(settled)) return settled;
+  if (!('verdict' in settled)) {
+    const { now, stored } = settled;
+    if (now.state === 'released') await finishRelease(deps, [now.dataKeyId]);
+    return answerOf(now, stored);
+  }
   await eraseClosed(deps, [row]);
-  throw settled;
+  throw settled.verdict;
 }
 
 /**

@@ -19,7 +19,7 @@ import {
   type DestroyAnswer,
   DestroyRequest,
 } from '../../schema/contracts/party.ts';
-import { advance, fencedError, noteLast } from './chain.ts';
+import { advance, fencedError, noteCommitted, noteLast } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import { checkChain, guarded } from './fence.ts';
 import type { LiveRuns } from './live-runs.ts';
@@ -70,6 +70,7 @@ export async function destroy(
   });
   await deps.failPoints.at('party.destroy:after-commit');
   if (head !== undefined) await noteLast(deps, head);
+  else if (answer.never !== undefined) await noteCommitted(deps);
   if (answer.outcome !== 'kept') await eraseCeremony(deps, live, dead);
   return answer;
 

@@ -1,10 +1,14 @@
 /** Two instances of each party on one database, key store and backup directory. */
 import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { PartyFailPoint } from '../../activities/party/deps.ts';
 import { policyHash } from '../../core/policy.ts';
+import { until } from '../../dev/until.ts';
 import type { PrepareRequest, RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
+import { createHeadFile } from '../../storage/party/head-file.ts';
+import { identityFromSeed, verifyNative } from '../../storage/party/identity.ts';
 import {
   BITCOIN,
   generateKey,
@@ -23,8 +27,15 @@ let alpha: PartyId;
 let beta: PartyId;
 let gamma: PartyId;
 let ahead = 0;
-/** What happens while alpha's first instance is paused at a point; once. */
-let meanwhile: { readonly at: PartyFailPoint; readonly run: () => Promise<unknown> } | undefined;
+/** What happens while an instance of alpha, by default the first, is paused at a point; once. */
+type Pause = {
+  readonly instance?: number;
+  readonly at: PartyFailPoint;
+  readonly run: () => Promise<unknown>;
+};
+let meanwhile: Pause | undefined;
+/** The same, for what is paused beside it. */
+let beside: Pause | undefined;
 beforeAll(async () => {
   // The key itself is made by instances in turn.
   rig = await startRig({
@@ -32,10 +43,14 @@ beforeAll(async () => {
     now: () => Date.now() + ahead,
     failPoints: (party, instance) => ({
       async at(point) {
-        if (party !== 'alpha' || instance !== 0 || point !== meanwhile?.at) return;
-        const { run } = meanwhile;
-        meanwhile = undefined;
-        await run();
+        const here = (pause: Pause | undefined) =>
+          pause !== undefined && pause.at === point && (pause.instance ?? 0) === instance;
+        if (party !== 'alpha') return;
+        const pause = [meanwhile, beside].find(here);
+        if (pause === undefined) return;
+        if (pause === meanwhile) meanwhile = undefined;
+        else beside = undefined;
+        await pause.run();
       },
     }),
   });
@@ -214,6 +229,97 @@ describe('two instances', () => {
     expect(answer?.done).toBe(true);
   });
 
+  describe('when one is paused between its commit and the note in the head file', () => {
+    /** The file stands where the database does, and nothing is left to be noted. */
+    async function isNoted() {
+      const { keyStoreDirectory, identitySeed } = rig.seat(alpha);
+      const path = join(keyStoreDirectory, '.release-head');
+      const file = createHeadFile(path, alpha, identityFromSeed(identitySeed), verifyNative);
+      const [head] = await rig.sql(
+        alpha,
+        'select chain_epoch as "chainEpoch", sequence::int as sequence, hash from release_head',
+      );
+      expect(await file.read()).toEqual({ kind: 'whole', record: { last: head, pending: [] } });
+    }
+    /** The second instance commits and is paused. `at`: where the first is meanwhile, with the same request; or it comes later. */
+    async function race(
+      ask: (instance: number) => Promise<unknown>,
+      options: { at?: PartyFailPoint; committed?: () => Promise<unknown> } = {},
+    ) {
+      let goOn = () => {};
+      const resumed = new Promise<void>((done) => {
+        goOn = done;
+      });
+      let one: Promise<unknown> | undefined;
+      const commits = () =>
+        new Promise<void>((paused, failed) => {
+          beside = {
+            instance: 1,
+            at: 'party.head:before-last',
+            run: async () => {
+              paused();
+              await resumed;
+            },
+          };
+          one = ask(1);
+          one.then(() => failed(new Error('was not paused')), failed);
+        }).then(options.committed);
+      try {
+        if (options.at === undefined) await commits();
+        else meanwhile = { at: options.at, run: commits };
+        const answer = await ask(0);
+        await isNoted();
+        goOn();
+        expect(JSON.stringify(await one)).toBe(JSON.stringify(answer));
+      } finally {
+        goOn();
+      }
+      await isNoted();
+    }
+    const gone = (attempt: string) =>
+      until(
+        async () =>
+          !(await readdir(rig.seat(alpha).keyStoreDirectory)).some((f) => f.includes(attempt)),
+        { deadlineMs: 10_000, what: 'the data key is destroyed' },
+      );
+
+    it('the other gives a stored release only with the note', async () => {
+      const { request } = rig.pay();
+      const { rounds } = await byInstance(0, request, 1);
+      const asked = nextRound(alpha, request, rounds.at(-1) ?? []);
+      await race((instance) => rig.party(alpha, instance).round(asked));
+      await gone(request.attempt);
+    });
+
+    it('the other, which has computed the release as well, notes it', async () => {
+      const { request } = rig.pay();
+      const { rounds } = await byInstance(0, request, 1);
+      const asked = nextRound(alpha, request, rounds.at(-1) ?? []);
+      await race((instance) => rig.party(alpha, instance).round(asked), {
+        at: 'party.round:after-inbox-commit',
+      });
+    });
+
+    it('the other, which could not compute the release any more, notes it', async () => {
+      const { request } = rig.pay();
+      const { rounds } = await byInstance(1, request, 1);
+      const asked = nextRound(alpha, request, rounds.at(-1) ?? []);
+      await race((instance) => rig.party(alpha, instance).round(asked), {
+        at: 'party.round:after-inbox-commit',
+        committed: () => gone(request.attempt),
+      });
+    });
+
+    it('the other, which was about to certify the key, notes the certificate', async () => {
+      const request = keygenRequest(rig.cast, 'noted', SOLANA, 'frost-ed25519');
+      const { rounds } = await byInstance(0, request, 5);
+      const asked = nextRound(alpha, request, rounds.at(-1) ?? []);
+      await race((instance) => rig.party(alpha, instance).round(asked), {
+        at: 'party.certify:before-backup',
+      });
+    });
+  });
+
   it('release nothing when the session was aborted, superseded or ran out of time while one was paused', async () => {
     const ends = {
       abort: async (p: Payment) =>
@@ -284,5 +390,23 @@ describe('two instances', () => {
       `select 1 from sessions where kind = 'sign' and state in ('prepared', 'running')`,
     );
     expect(open).toHaveLength(0);
+  });
+
+  it('commit durably, also where the database’s own setting is not to', async () => {
+    const name = new URL(rig.seat(alpha).databaseUrl).pathname.slice(1);
+    await rig.sql(alpha, `alter database "${name}" set synchronous_commit = off`);
+    // Each new entry tells how the transaction that wrote it commits.
+    await rig.sql(
+      alpha,
+      "alter table audit_entries add column commits text default current_setting('synchronous_commit')",
+    );
+    await rig.sql(alpha, 'update audit_entries set commits = null');
+    await rig.seat(alpha).restart();
+    await route(rig.table, rig.pay().request);
+    const rows = await rig.sql(
+      alpha,
+      'select distinct commits from audit_entries where commits is not null',
+    );
+    expect(rows).toEqual([{ commits: 'on' }]);
   });
 });
