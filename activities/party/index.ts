@@ -28,7 +28,7 @@ export function createParty(deps: PartyDeps, sweeping: SweepOptions): PartyCore 
     prepare: (request) => prepare(deps, live, request),
     round: (request) => round(deps, live, request),
     abort: (request) => abort(deps, live, request),
-    activate: (request) => activate(deps, request),
+    activate: (request) => activate(deps, live, request),
     destroy: (request) => destroy(deps, live, request),
     receivePolicy: (delivery) => receivePolicy(deps, live, delivery),
     order: (delivery) => order(deps, live, delivery),

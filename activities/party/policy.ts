@@ -25,6 +25,7 @@ export async function receivePolicy(
     const fenced = (await checkChain(deps, live)) === 'fenced';
     return deps.store.transaction((tx) => take(tx, fenced));
   });
+  await deps.failPoints.at('party.policy:after-commit');
   await noteCommitted(deps);
   await eraseClosed(deps, closed);
   const receipt = { party, policyId, version, policyHash: hash };
@@ -68,6 +69,7 @@ export async function receivePolicy(
     // A receipt says for good that the version before is dead here. A fenced party catches up before its order.
     const link = { kind: 'policy' as const, attempt: null, sessionId: '', outboxHash: hash };
     if (!fenced) await advance(deps, tx, link, now);
+    await deps.failPoints.at('party.policy:before-commit');
     return open;
   }
 }

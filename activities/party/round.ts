@@ -8,6 +8,7 @@ import { parseWith } from '../../core/parse.ts';
 import {
   isOpen,
   type PartyTransaction,
+  type ReleaseHead,
   type RoundRow,
   type SessionRow,
 } from '../../core/ports/party-store.ts';
@@ -17,10 +18,11 @@ import {
   decideRound,
   inboxHash,
 } from '../../core/session/session.ts';
+import { digestHex } from '../../core/signed.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { type RoundAnswer, RoundRequest } from '../../schema/contracts/party.ts';
 import type { Hex } from '../../schema/contracts/primitives.ts';
-import { barredBeside, noteCommitted, requireNotFenced } from './chain.ts';
+import { advance, barredBeside, noteCommitted, noteLast, requireNotFenced } from './chain.ts';
 import { answerOf, commitOutbox } from './commit.ts';
 import type { PartyDeps } from './deps.ts';
 import { echoBefore } from './envelopes.ts';
@@ -60,6 +62,8 @@ function answer(deps: PartyDeps, live: LiveRuns, request: RoundRequest): Promise
     }
     if (begun.kind === 'refused') {
       if (begun.closed !== undefined) await eraseClosed(deps, [begun.closed]);
+      // What closed the session may be a bar, of which nothing is told before the head is noted.
+      await noteCommitted(deps);
       throw begun.error;
     }
     await deps.failPoints.at('party.round:after-inbox-commit');
@@ -273,33 +277,41 @@ async function settleFailure(
     const failure = { code: verdict.code, message: verdict.message, culprit };
     const state = verdict.code === 'SessionExpired' ? 'expired' : 'failed';
     await closeSession(tx, now, state, deps.clock.now(), failure);
-    await barCulprit(deps, tx, now, verdict);
-    return { verdict };
+    const head = await barCulprit(deps, tx, now, verdict);
+    await deps.failPoints.at('party.failure:before-commit');
+    return head === undefined ? { verdict } : { verdict, head };
   });
   if (!('verdict' in settled)) {
     const { now, stored } = settled;
     if (now.state === 'released') await finishRelease(deps, [now.dataKeyId]);
     return answerOf(now, stored);
   }
+  const { verdict, head } = settled;
+  await deps.failPoints.at('party.failure:after-commit');
+  await (head === undefined ? noteCommitted(deps) : noteLast(deps, head));
   await eraseClosed(deps, [row]);
-  throw settled.verdict;
+  throw verdict;
 }
 
 /**
  * A proven fault after which this party signs no more with the culprit until the key is refreshed, in the commit that
- * records the failure. The machine marks such faults (`barring`): those of which a second look would leak a secret.
+ * records the failure. The machine marks such faults (`barring`): those of which a second look would leak a secret. The bar
+ * is a link of the release chain, so that no older database forgets it.
  */
 async function barCulprit(
   deps: PartyDeps,
   tx: PartyTransaction,
-  { keyId, epoch, attempt, kind, members }: SessionRow,
+  { keyId, epoch, attempt, kind, members, sessionId }: SessionRow,
   { code, details }: KeysagaError,
-): Promise<void> {
+): Promise<ReleaseHead | undefined> {
   const { culprit } = details;
-  if (code !== 'ProtocolFault' || details.barring !== true || kind === 'keygen') return;
+  if (code !== 'ProtocolFault' || details.barring !== true || kind === 'keygen') return undefined;
   if (culprit === undefined || culprit === deps.settings.party || !members.includes(culprit))
-    return;
+    return undefined;
   const at = deps.clock.now();
   await tx.insertBar({ keyId, epoch, peer: culprit, code, attempt, at });
   await tx.audit({ kind: 'peer-barred', keyId, attempt, at, detail: { peer: culprit, code } });
+  const outboxHash = digestHex('bar', { keyId, epoch, peer: culprit, code });
+  const link = { kind: 'bar' as const, attempt, sessionId: sessionId ?? '', outboxHash };
+  return advance(deps, tx, link, at);
 }

@@ -106,9 +106,12 @@ export type Standing = ChainState & {
   /** Since when the day's limit of the key counts as spent. */
   readonly daySpentAt: number | null;
 };
-/** What cannot be taken back once it has left the party, and so is a link of its release chain. */
+/**
+ * What cannot be taken back once it has left the party, or must not be forgotten once it has acted on it, and so is a link
+ * of its release chain.
+ */
 export type ChainLink = {
-  readonly kind: 'release' | 'certificate' | 'never' | 'policy' | 'order';
+  readonly kind: 'release' | 'certificate' | 'activation' | 'never' | 'policy' | 'order' | 'bar';
   /** Null where it is about no attempt. */
   readonly attempt: string | null;
   readonly sessionId: string;

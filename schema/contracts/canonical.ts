@@ -20,6 +20,7 @@ export type SignedType =
   | 'receipt'
   | 'order'
   | 'order-receipt'
+  | 'bar'
   | 'head-file'
   | 'session'
   | 'echo'

@@ -33,7 +33,14 @@ import type {
 import type { SignedPolicy } from '../contracts/policy.ts';
 
 /** Links of the release chain. */
-type ChainLinkKind = 'release' | 'certificate' | 'never' | 'policy' | 'order';
+type ChainLinkKind =
+  | 'release'
+  | 'certificate'
+  | 'activation'
+  | 'never'
+  | 'policy'
+  | 'order'
+  | 'bar';
 
 const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
   dataType: () => 'bytea',
@@ -245,7 +252,7 @@ export const releases = pgTable(
   {
     chainEpoch: integer('chain_epoch').notNull(),
     sequence: bigint('sequence', { mode: 'number' }).notNull(),
-    /** What cannot be taken back once it has left the party: shares, a word on a ceremony, an order's effect. */
+    /** What cannot be taken back once it has left the party: shares, a word on a ceremony, an order's effect; a bar, an activation. */
     kind: text('kind').$type<ChainLinkKind>().notNull().default('release'),
     /** Null where it is about no attempt. */
     attempt: uuid('attempt'),

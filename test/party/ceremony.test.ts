@@ -12,6 +12,7 @@ import type { PrepareSign } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import {
   approve,
+  at,
   BITCOIN,
   castOf,
   generateKey,
@@ -30,10 +31,8 @@ let table: Table;
 let key: KeyDescriptor;
 const cast = castOf(3);
 const [alpha, beta, gamma] = cast.parties as [PartyId, PartyId, PartyId];
-const party = (id: PartyId) =>
-  table.seats.get(id)?.service.activities as NonNullable<
-    ReturnType<typeof table.seats.get>
-  >['service']['activities'];
+/** One of the two instances, in turn. */
+const party = (id: PartyId) => at(table, id);
 
 beforeAll(async () => {
   stack = await startStack({
@@ -42,6 +41,7 @@ beforeAll(async () => {
   });
   table = await seatParties({
     cast,
+    instances: 2,
     scratch: mkdtempSync(join(tmpdir(), 'keysaga-parties-')),
     createDatabase: (name) => stack.postgres.createDatabase(name),
   });
@@ -373,14 +373,14 @@ describe('signing', () => {
           [alpha, beta],
         );
       };
-      const at = capped.seats.get(alpha)?.service.activities;
-      await expect(at?.prepare(pay(101n))).rejects.toMatchObject({ code: 'LimitExceeded' });
+      const one = capped.seats.get(alpha)?.service.activities;
+      await expect(one?.prepare(pay(101n))).rejects.toMatchObject({ code: 'LimitExceeded' });
       const first = pay(100n);
-      await at?.prepare(first);
-      await expect(at?.prepare(pay(100n))).rejects.toMatchObject({ code: 'LimitExceeded' });
-      await at?.abort({ keyId: made.key.keyId, attempt: first.attempt, reason: 'test' });
+      await one?.prepare(first);
+      await expect(one?.prepare(pay(100n))).rejects.toMatchObject({ code: 'LimitExceeded' });
+      await one?.abort({ keyId: made.key.keyId, attempt: first.attempt, reason: 'test' });
       await route(capped, pay(100n));
-      await expect(at?.prepare(pay(51n))).rejects.toMatchObject({ code: 'LimitExceeded' });
+      await expect(one?.prepare(pay(51n))).rejects.toMatchObject({ code: 'LimitExceeded' });
       await route(capped, pay(50n));
     } finally {
       await capped.close();

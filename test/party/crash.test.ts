@@ -6,12 +6,21 @@
 import { readdir } from 'node:fs/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { PARTY_FAIL_POINTS, type PartyFailPoint } from '../../activities/party/deps.ts';
+import { policyHash } from '../../core/policy.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { PrepareRequest, RoundAnswer } from '../../schema/contracts/party.ts';
+import type { Policy } from '../../schema/contracts/policy.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
-import { intentFor, keygenRequest, route, SOLANA, signRequest } from '../support/parties.ts';
+import {
+  intentFor,
+  keygenRequest,
+  route,
+  SOLANA,
+  signPolicy,
+  signRequest,
+} from '../support/parties.ts';
 import { payment, provenNonce, someAddress } from '../support/solana-plans.ts';
-import { nextRound, type Rig, startRig } from './rig.ts';
+import { nextRound, type Rig, spoilt, startRig } from './rig.ts';
 
 class ProcessDeath extends Error {}
 
@@ -22,6 +31,7 @@ let gamma: PartyId;
 /** Alpha dies when it comes to this point, once; nothing of the dead process runs on. */
 let armed: PartyFailPoint | undefined;
 let died = 0;
+let turn = 0;
 beforeAll(async () => {
   rig = await startRig({
     orphanMs: 0,
@@ -39,14 +49,15 @@ beforeAll(async () => {
 afterAll(() => rig?.stop());
 
 type Activities = ReturnType<Rig['party']>;
-/** Asks a party; when it dies meanwhile, asks the process that takes its place the same thing. */
+/** Asks an instance of a party, in turn; when it dies meanwhile and another takes its place, asks the next one the same. */
 async function ask<T>(party: PartyId, request: (activities: Activities) => Promise<T>): Promise<T> {
+  const instance = ++turn % 2;
   try {
-    return await request(rig.party(party));
+    return await request(rig.party(party, instance));
   } catch (error) {
     if (!(error instanceof ProcessDeath)) throw error;
-    await rig.seat(party).replace(0);
-    return request(rig.party(party));
+    await rig.seat(party).replace(instance);
+    return request(rig.party(party, ++turn % 2));
   }
 }
 
@@ -118,6 +129,28 @@ describe('a crash while signing', () => {
     }),
   );
 
+  it.each(of('failure'))('at %s, when a peer’s message fails its check', (point) =>
+    dies(point, async () => {
+      const { request } = rig.pay();
+      const right = nextRound(alpha, request, await run(request, 1));
+      const inbox = spoilt(right.inbox, rig.seat(beta));
+      await expect(ask(alpha, (a) => a.round({ ...right, inbox }))).rejects.toMatchObject({
+        code: 'ProtocolFault',
+        details: { culprit: beta },
+      });
+      // The seed never meets another inbox.
+      await expect(ask(alpha, (a) => a.round(right))).rejects.toMatchObject({
+        code: 'ProtocolFault',
+      });
+      expect(await keysLeft(request.attempt)).toEqual([]);
+      const entries = await rig.sql(
+        alpha,
+        `select 1 from audit_entries where kind = 'session-failed' and attempt = '${request.attempt}'`,
+      );
+      expect(entries).toHaveLength(1);
+    }),
+  );
+
   it.each(of('abort'))('at %s', (point) =>
     dies(point, async () => {
       const { request } = rig.pay();
@@ -174,9 +207,61 @@ describe('a crash while a key is made', () => {
   });
 });
 
+describe('a crash before a certificate', () => {
+  it('leaves no backup of the share when the ceremony ends, also when that crashes before the erasure', async () => {
+    const request = keygen();
+    const { keyId, attempt } = request;
+    const before = await run(request, 5);
+    const backups = async () =>
+      (await readdir(rig.seat(alpha).backupDirectory)).filter((f) => f.includes(attempt));
+    armed = 'party.certify:before-commit';
+    await expect(rig.party(alpha).round(nextRound(alpha, request, before))).rejects.toThrow(
+      ProcessDeath,
+    );
+    expect(await backups()).toHaveLength(1);
+    armed = 'party.abort:after-commit';
+    await expect(rig.party(alpha).abort({ keyId, attempt, reason: 'test' })).rejects.toThrow(
+      ProcessDeath,
+    );
+    expect(await backups()).toHaveLength(1);
+    await rig.seat(alpha).replace(0);
+    expect(await keysLeft(attempt)).toEqual([]);
+    expect(await backups()).toEqual([]);
+  });
+});
+
+// Last: payments of the version before are refused from then on.
+describe('a crash while a policy is taken', () => {
+  let current: Policy;
+  beforeAll(() => {
+    current = rig.cast.policy;
+  });
+  it.each(of('policy'))('at %s', (point) =>
+    dies(point, async () => {
+      const { request } = rig.pay(1_000n, { policyHash: policyHash(current) as never });
+      await run(request, 1);
+      current = { ...current, version: current.version + 1, previous: policyHash(current) };
+      const signed = signPolicy(rig.cast, current);
+      const { receipt } = await ask(alpha, (a) => a.receivePolicy({ signed }));
+      expect(receipt).toMatchObject({ party: alpha, policyHash: policyHash(current) });
+      await rig.party(beta).receivePolicy({ signed });
+      const links = await rig.sql(
+        alpha,
+        `select 1 from releases where outbox_hash = '${policyHash(current)}'`,
+      );
+      expect(links).toHaveLength(1);
+      // What began under the version before has ended, and nothing of it can be opened any more.
+      const state = `select state from sessions where attempt = '${request.attempt}'`;
+      expect(await rig.sql(alpha, state)).toEqual([{ state: 'superseded' }]);
+      expect(await keysLeft(request.attempt)).toEqual([]);
+    }),
+  );
+});
+
 describe('what the cases above cover', () => {
   it('is every fail point', () => {
-    const here = ['prepare', 'round', 'head', 'release', 'abort', 'certify', 'activate', 'destroy'];
+    const signing = ['prepare', 'round', 'head', 'release', 'failure', 'abort'];
+    const here = [...signing, 'certify', 'activate', 'destroy', 'policy'];
     // Those of an order: orders.test.ts; of a fence: fencing.test.ts.
     expect(of(...here, 'order', 'fence')).toEqual([...PARTY_FAIL_POINTS]);
   });

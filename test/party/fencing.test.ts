@@ -6,10 +6,11 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
-import type { PartyFailPoint } from '../../activities/party/deps.ts';
-import { generateKey, keygenRequest, route, SOLANA } from '../support/parties.ts';
+import { PARTY_FAIL_POINTS, type PartyFailPoint } from '../../activities/party/deps.ts';
+import { generateKey, keygenRequest, route, SOLANA, signPolicy } from '../support/parties.ts';
 import { code, DAY, ProcessDeath, points, scene } from './fenced.ts';
 import { copyDatabase, type DatabaseCopy, orderOf, putBack } from './restore.ts';
+import { nextRound, spoilt } from './rig.ts';
 
 const on = scene();
 const headFile = () => join(on.rig.seat(on.alpha).keyStoreDirectory, '.release-head');
@@ -84,25 +85,44 @@ describe('a party restored from a copy of its database', () => {
     },
   );
 
-  it.each(points('destroy', 'order'))('taken at %s is fenced', async (point) => {
-    const copy = await copyAt(point, async () => {
-      if (point.startsWith('party.destroy:')) {
-        const request = keygenRequest(on.rig.cast, 'undone', SOLANA, 'frost-ed25519');
-        await route(on.rig.table, request, { until: 2 });
-        const { keyId, attempt } = request;
-        await on.rig.party(on.alpha).destroy({ keyId, attempt });
-        return;
-      }
-      const keyId = 'no-key-of-ours' as never;
-      for (const kind of ['quarantine', 'release'] as const)
-        await on.rig
-          .party(on.alpha)
-          .order({ signed: orderOf(on.rig, on.clock(), { kind, party: on.alpha, keyId }) });
-    });
-    const after = await on.complete();
-    await on.restore(copy);
-    await on.unfences(await on.isFenced([after]), [after]);
-  });
+  it.each(points('destroy', 'order', 'policy', 'failure'))(
+    'taken at %s is fenced',
+    async (point) => {
+      const copy = await copyAt(point, async () => {
+        if (point.startsWith('party.policy:')) {
+          const policy = { ...on.rig.cast.policy, policyId: point.replaceAll(/[^a-z]/g, '-') };
+          const signed = signPolicy(on.rig.cast, policy as typeof on.rig.cast.policy);
+          await on.rig.party(on.alpha).receivePolicy({ signed });
+          return;
+        }
+        if (point.startsWith('party.failure:')) {
+          const { request } = on.pay();
+          const { rounds } = await route(on.rig.table, request, { until: 1 });
+          const asked = nextRound(on.alpha, request, rounds[0] ?? []);
+          const inbox = spoilt(asked.inbox, on.rig.seat(on.beta));
+          expect(await code(on.rig.party(on.alpha).round({ ...asked, inbox }))).toBe(
+            'ProtocolFault',
+          );
+          return;
+        }
+        if (point.startsWith('party.destroy:')) {
+          const request = keygenRequest(on.rig.cast, 'undone', SOLANA, 'frost-ed25519');
+          await route(on.rig.table, request, { until: 2 });
+          const { keyId, attempt } = request;
+          await on.rig.party(on.alpha).destroy({ keyId, attempt });
+          return;
+        }
+        const keyId = 'no-key-of-ours' as never;
+        for (const kind of ['quarantine', 'release'] as const)
+          await on.rig
+            .party(on.alpha)
+            .order({ signed: orderOf(on.rig, on.clock(), { kind, party: on.alpha, keyId }) });
+      });
+      const after = await on.complete();
+      await on.restore(copy);
+      await on.unfences(await on.isFenced([after]), [after]);
+    },
+  );
 
   it.each(points('fence'))(
     'taken at %s is fenced, also when the fencing crashed there',
@@ -132,6 +152,45 @@ describe('a party restored from a copy of its database', () => {
     await putBack(databaseUrl, copy);
     expect(await code(on.rig.party(on.alpha).prepare(on.pay().request))).toBe('PartyFenced');
     await on.unfences(await on.isFenced([after]), [after]);
+  });
+
+  it('pays no intent that was dated ahead and signed before, though the order comes at once', async () => {
+    const { databaseUrl } = on.rig.seat(on.alpha);
+    const copy = await copyDatabase(databaseUrl);
+    // Valid when it is signed: an intent may be dated five minutes ahead.
+    const early = await on.complete(on.pay({ issuedAt: on.clock() + 240_000 }));
+    await on.restore(copy);
+    const chainEpoch = await on.isFenced();
+    const signed = orderOf(on.rig, on.clock(), { kind: 'unfence', party: on.alpha, chainEpoch });
+    await on.rig.party(on.alpha).order({ signed });
+    expect((await on.healths()).map((h) => h.fenced)).toEqual([false, false]);
+    const again = () =>
+      Promise.all(
+        [0, 1].map((instance) =>
+          code(on.rig.party(on.alpha, instance).prepare(on.rig.again(early))),
+        ),
+      );
+    expect(await again()).toEqual(['PartyFenced', 'PartyFenced']);
+    on.ahead += DAY + 1_000;
+    expect(await again()).toEqual(['PartyFenced', 'PartyFenced']);
+    await on.complete(on.pay({ issuedAt: on.clock() }));
+  });
+
+  it('is fenced when only an activation came after it', async () => {
+    const request = keygenRequest(on.rig.cast, 'certified-only', SOLANA, 'frost-ed25519');
+    const { rounds } = await route(on.rig.table, request);
+    const certificates = (rounds.at(-1) ?? []).flatMap((a) =>
+      a.keygen ? [a.keygen.certificate] : [],
+    );
+    const { keyId, attempt } = request;
+    const copy = await copyDatabase(on.rig.seat(on.alpha).databaseUrl);
+    await on.rig.party(on.alpha).activate({ keyId, attempt, certificates });
+    // A repeat is no second link.
+    const sequence = (await on.healths())[0]?.headSequence;
+    await on.rig.party(on.alpha, 1).activate({ keyId, attempt, certificates });
+    expect((await on.healths())[1]?.headSequence).toBe(sequence);
+    await on.restore(copy);
+    await on.unfences(await on.isFenced());
   });
 
   it('drops every session with its data key', async () => {
@@ -164,5 +223,12 @@ describe('a party restored from a copy of its database', () => {
     // The file of before the fence: the database knows.
     await on.rig.seat(on.alpha).restart(() => writeFile(headFile(), file));
     await on.unfences(await on.isFenced([after]), [after]);
+  });
+});
+
+describe('what the cases above cover', () => {
+  it('is every fail point', () => {
+    const here = ['prepare', 'round', 'head', 'release', 'abort', 'certify', 'activate', 'destroy'];
+    expect(points(...here, 'order', 'policy', 'failure', 'fence')).toEqual([...PARTY_FAIL_POINTS]);
   });
 });

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import postgres from 'postgres';
 import type { FailPoints } from '../../core/ports/clock.ts';
 import { type Stack, startStack } from '../../dev/stack/index.ts';
+import { signedBytes } from '../../schema/contracts/canonical.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type {
@@ -15,6 +16,7 @@ import type {
   RoundRequest,
 } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
+import { identityFromSeed } from '../../storage/party/identity.ts';
 import type { PartyService } from '../../workers/party-service.ts';
 import {
   type Cast,
@@ -59,6 +61,7 @@ export type Rig = {
 
 export async function startRig(
   options: {
+    /** Of each party; default 2, asked in turn by `route`. */
     readonly instances?: number;
     readonly failPoints?: (party: PartyId, instance: number) => FailPoints;
     readonly now?: () => number;
@@ -70,6 +73,7 @@ export async function startRig(
   const stack: Stack = await startStack({ parts: ['postgres'], dataDir });
   const cast = options.cast ?? castOf(3);
   const table = await seatParties({
+    instances: 2,
     ...options,
     cast,
     scratch: join(dataDir, 'parties'),
@@ -141,3 +145,12 @@ export const nextRound = (
     .flatMap((a) => a.outbox)
     .filter((e: Envelope) => e.from !== party && (e.to === '*' || e.to === party)),
 });
+
+/** A peer's messages, spoilt and signed anew by the peer itself: authentic, and their check fails. */
+export function spoilt(inbox: readonly Envelope[], { identitySeed }: Seat): Envelope[] {
+  const peer = identityFromSeed(identitySeed);
+  return inbox.map(({ signature: _, ...envelope }) => {
+    const body = { ...envelope, body: 'ff'.repeat(envelope.body.length / 2) };
+    return { ...body, signature: peer.sign(signedBytes('envelope', body)) };
+  });
+}

@@ -187,14 +187,14 @@ describe('a peer’s witness', () => {
 });
 
 describe('the chain', () => {
-  it('gives each release, certificate and order its own place, each naming the one before', async () => {
+  it('gives each release, certificate, activation and order its own place, each naming the one before', async () => {
     const rows = await on.rig.sql<{ epoch: number; sequence: string; kind: string; hash: string }>(
       on.alpha,
       'select chain_epoch as epoch, sequence, kind, hash from releases order by 1, 2',
     );
     expect(new Set(rows.map((r) => r.hash)).size).toBe(rows.length);
     expect(new Set(rows.map((r) => r.kind))).toEqual(
-      new Set(['policy', 'certificate', 'release', 'order']),
+      new Set(['policy', 'certificate', 'activation', 'release', 'order']),
     );
     const [head] = await on.rig.sql<{ hash: string }>(on.alpha, 'select hash from release_head');
     expect(rows.at(-1)?.hash).toBe(head?.hash);
