@@ -196,10 +196,13 @@ async function unfence(
   return { receipt, effect: { intentsAfter } };
 }
 
-/** Sessions of the key end here and now; those that are about to begin wait for its lock and see the quarantine. */
+/**
+ * Sessions of the key end here and now; those that are about to begin wait for its lock and see the quarantine. Of several
+ * orders the one issued last stands, in whatever order they are delivered.
+ */
 async function quarantine(
   tx: PartyTransaction,
-  { keyId, orderId }: Order<'quarantine'>,
+  { keyId, orderId, issuedAt }: Order<'quarantine'>,
   now: number,
 ): Promise<Effect> {
   await tx.lockKey(keyId, 'update');
@@ -210,13 +213,22 @@ async function quarantine(
       code: 'KeyQuarantined',
       message: 'The key was quarantined.',
     });
-  await tx.quarantine(keyId, orderId, now);
+  const standing = await tx.quarantineOrder(keyId);
+  if (standing === undefined || Date.parse(standing.issuedAt) < Date.parse(issuedAt))
+    await tx.quarantine(keyId, orderId, now);
   return { sessions };
 }
 
-async function release(tx: PartyTransaction, { keyId }: Order<'release'>): Promise<Effect> {
+/** One that was withheld and comes late must not end a quarantine that was ordered after it. */
+async function release(
+  tx: PartyTransaction,
+  { keyId, issuedAt }: Order<'release'>,
+): Promise<Effect> {
   await tx.lockKey(keyId, 'update');
   await tx.sharesOfKey(keyId);
+  const standing = await tx.quarantineOrder(keyId);
+  if (standing !== undefined && Date.parse(issuedAt) <= Date.parse(standing.issuedAt))
+    throw refused('issuedAt', `The key was quarantined by an order of ${standing.issuedAt}.`);
   if (!(await tx.endQuarantine(keyId)))
     throw refused('keyId', 'The key is not under quarantine here.');
   return {};

@@ -4,7 +4,11 @@
  */
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { KeyDescriptor, SignedCertificate, SignedNever } from '../../schema/contracts/key.ts';
-import type { SignedOrder, SignedOrderReceipt } from '../../schema/contracts/order.ts';
+import type {
+  AdministratorOrder,
+  SignedOrder,
+  SignedOrderReceipt,
+} from '../../schema/contracts/order.ts';
 import type {
   Envelope,
   KeygenResult,
@@ -291,7 +295,10 @@ export interface PartyTransaction {
   /** Certified and active shares of a key, locked against sessions. */
   sharesOfKey(keyId: string): Promise<readonly ShareRow[]>;
   destroyedShare(keyId: string, epoch: number): Promise<ShareRow | undefined>;
+  /** Puts this order in the place of an earlier one. */
   quarantine(keyId: string, orderId: string, at: number): Promise<void>;
+  /** The order by which the key is under quarantine. */
+  quarantineOrder(keyId: string): Promise<AdministratorOrder | undefined>;
   /** Whether there was one. */
   endQuarantine(keyId: string): Promise<boolean>;
   quarantinedKeys(): Promise<readonly string[]>;

@@ -295,6 +295,7 @@ export const orders = pgTable('orders', {
 /** Keys that take part in nothing until a release order. */
 export const quarantines = pgTable('quarantines', {
   keyId: text('key_id').primaryKey(),
+  /** The newest one: no release order issued before it ends the quarantine. */
   orderId: text('order_id').notNull(),
   at: at('at').notNull(),
 });

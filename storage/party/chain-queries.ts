@@ -23,6 +23,7 @@ type Queries = Pick<
   | 'sharesOfKey'
   | 'destroyedShare'
   | 'quarantine'
+  | 'quarantineOrder'
   | 'endQuarantine'
   | 'quarantinedKeys'
   | 'lockBars'
@@ -199,7 +200,18 @@ export const chainQueries = (tx: Tx): Queries => {
       return row;
     },
     async quarantine(keyId, orderId, at) {
-      await tx.insert(t.quarantines).values({ keyId, orderId, at }).onConflictDoNothing();
+      await tx
+        .insert(t.quarantines)
+        .values({ keyId, orderId, at })
+        .onConflictDoUpdate({ target: t.quarantines.keyId, set: { orderId, at } });
+    },
+    async quarantineOrder(keyId) {
+      const [row] = await tx
+        .select({ signed: t.orders.signed })
+        .from(t.quarantines)
+        .innerJoin(t.orders, eq(t.orders.orderId, t.quarantines.orderId))
+        .where(eq(t.quarantines.keyId, keyId));
+      return row?.signed.order;
     },
     async endQuarantine(keyId) {
       const gone = await tx

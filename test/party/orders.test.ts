@@ -10,7 +10,6 @@ import { orderHash } from '../../core/orders.ts';
 import { noFailPoints } from '../../core/ports/clock.ts';
 import { verifySigned } from '../../core/signed.ts';
 import { createCeremonies, createRegistry } from '../../mpc/index.ts';
-import { signedBytes } from '../../schema/contracts/canonical.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { SignedOrder } from '../../schema/contracts/order.ts';
@@ -33,7 +32,7 @@ import {
 } from '../support/parties.ts';
 import { payment, provenNonce, someAddress } from '../support/solana-plans.ts';
 import { copyDatabase, orderOf, putBack } from './restore.ts';
-import { nextRound, type Rig, startRig } from './rig.ts';
+import { nextRound, type Rig, spoilt, startRig } from './rig.ts';
 
 class ProcessDeath extends Error {}
 
@@ -220,6 +219,32 @@ describe('quarantine', () => {
     }
   });
 
+  it('is not ended by a release that was issued before it and withheld, in whatever order they come', async () => {
+    const keyId = someKey();
+    const dated = (kind: 'quarantine' | 'release', seconds: number) =>
+      orderOf(rig, now(), {
+        kind,
+        party: alpha,
+        keyId: keyId as never,
+        issuedAt: new Date(now() - seconds * 1_000).toISOString(),
+      });
+    const [first, withheld, second] = [
+      dated('quarantine', 40),
+      dated('release', 30),
+      dated('quarantine', 20),
+    ];
+    await order(first);
+    await order(second);
+    const late = await order(withheld, 1).catch((e) => e);
+    expect([late.code, late.details?.field]).toEqual(['OrderRefused', 'issuedAt']);
+    // An older quarantine that comes last does not take the place of the newer one.
+    await order(dated('quarantine', 35));
+    expect(await code(order(withheld))).toBe('OrderRefused');
+    expect((await rig.party(alpha).health()).quarantined).toContain(keyId);
+    await order(dated('release', 10));
+    expect((await rig.party(alpha).health()).quarantined).not.toContain(keyId);
+  });
+
   it('is ended by no order that names another key', async () => {
     expect(await code(order(release('never-quarantined')))).toBe('OrderRefused');
   });
@@ -365,30 +390,23 @@ describe('a fault that a protocol marks as barring', () => {
     });
     return { activities, close: () => database.close() };
   }
-  /** Beta's message of round 1, spoilt and signed anew by beta. */
-  async function spoilt(request: PrepareSign) {
+  /** The request for round 2 with beta's message spoilt. */
+  async function withSpoilt(request: PrepareSign) {
     const { rounds } = await route(rig.table, request, { until: 1 });
     const asked = nextRound(alpha, request, rounds[0] ?? []);
-    const peer = identityFromSeed(rig.seat(beta).identitySeed);
-    return {
-      ...asked,
-      inbox: asked.inbox.map(({ signature: _, ...envelope }) => {
-        const body = { ...envelope, body: 'ff'.repeat(envelope.body.length / 2) };
-        return { ...body, signature: peer.sign(signedBytes('envelope', body)) };
-      }),
-    };
+    return { ...asked, inbox: spoilt(asked.inbox, rig.seat(beta)) };
   }
 
   it('bars the culprit in the commit that records the failure; one that is only named bars nobody', async () => {
     const key = await freshKey();
-    const named = await spoilt(payFrom(key));
+    const named = await withSpoilt(payFrom(key));
     expect(await code(rig.party(alpha).round(named))).toBe('ProtocolFault');
     await route(rig.table, payFrom(key));
 
     const marked = await marking();
     try {
       const request = payFrom(key);
-      await expect(marked.activities.round(await spoilt(request))).rejects.toMatchObject({
+      await expect(marked.activities.round(await withSpoilt(request))).rejects.toMatchObject({
         code: 'ProtocolFault',
         details: { culprit: beta },
       });
@@ -397,6 +415,11 @@ describe('a fault that a protocol marks as barring', () => {
         `select peer, epoch, attempt::text from bars where key_id = '${key.keyId}'`,
       );
       expect(rows).toEqual([{ peer: beta, epoch: 0, attempt: request.attempt }]);
+      const links = await rig.sql(
+        alpha,
+        `select kind from releases where attempt = '${request.attempt}'`,
+      );
+      expect(links).toEqual([{ kind: 'bar' }]);
     } finally {
       await marked.close();
     }
@@ -407,7 +430,7 @@ describe('a fault that a protocol marks as barring', () => {
   it('ends the sessions that were open beside the culprit with one word, whatever their checks would say', async () => {
     const key = await freshKey();
     const [first, second, third] = [payFrom(key), payFrom(key), payFrom(key)];
-    const wrong = [await spoilt(first), await spoilt(second)] as const;
+    const wrong = [await withSpoilt(first), await withSpoilt(second)] as const;
     const { rounds } = await route(rig.table, third, { until: 1 });
     const right = nextRound(alpha, third, rounds[0] ?? []);
     const marked = await marking();
@@ -429,7 +452,7 @@ describe('a fault that a protocol marks as barring', () => {
 
   it('lets one of two failures that meet be told, not both', async () => {
     const key = await freshKey();
-    const asked = [await spoilt(payFrom(key)), await spoilt(payFrom(key))];
+    const asked = [await withSpoilt(payFrom(key)), await withSpoilt(payFrom(key))];
     const instances = [await marking(), await marking()];
     try {
       const said = await Promise.all(
