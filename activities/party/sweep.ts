@@ -83,6 +83,11 @@ export function createSweep(
     });
     firstSeen = new Map(orphans.map((id) => [id, firstSeen.get(id) ?? now]));
     await erase(deps, [...destroy, ...aged]);
+    // With the backup of a share that was about to be certified when its ceremony ended.
+    await eraseClosed(
+      deps,
+      sessions.filter((s) => s.shareless),
+    );
 
     const left = new Set(await deps.sealer.list());
     const gone = sessions.filter((s) => !s.open && !left.has(s.dataKeyId)).map((s) => s.attempt);

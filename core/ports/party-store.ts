@@ -157,8 +157,16 @@ export interface PartyTransaction {
    * skipping rows that another instance holds.
    */
   expiredSessions(now: number): Promise<readonly SessionRow[]>;
-  /** Sessions whose data key may still exist: all open ones, and closed ones until `markDataKeysDestroyed`. */
-  sessionsWithDataKey(): Promise<readonly { attempt: string; dataKeyId: string; open: boolean }[]>;
+  /**
+   * Sessions whose data key may still exist: all open ones, and closed ones until `markDataKeysDestroyed`. `shareless`: of a
+   * key ceremony that has ended without a share, and not by a fence, so that it never gets one.
+   */
+  sessionsWithDataKey(): Promise<
+    readonly (Pick<
+      SessionRow,
+      'kind' | 'keyId' | 'epoch' | 'attempt' | 'dataKeyId' | 'failureCode'
+    > & { open: boolean; shareless: boolean })[]
+  >;
   markDataKeysDestroyed(attempts: readonly string[]): Promise<void>;
   /**
    * Those of the attempts whose session is closed, but not by a fence: a restored database may have lost what the session

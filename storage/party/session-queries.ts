@@ -92,13 +92,30 @@ export const sessionQueries = (tx: Tx): Queries => ({
   async sessionsWithDataKey() {
     const rows = await tx
       .select({
+        kind: t.sessions.kind,
+        keyId: t.sessions.keyId,
+        epoch: t.sessions.epoch,
         attempt: t.sessions.attempt,
         dataKeyId: t.sessions.dataKeyId,
         state: t.sessions.state,
+        failureCode: t.sessions.failureCode,
+        share: t.shares.attempt,
       })
       .from(t.sessions)
+      .leftJoin(
+        t.shares,
+        and(
+          eq(t.shares.keyId, t.sessions.keyId),
+          eq(t.shares.epoch, t.sessions.epoch),
+          eq(t.shares.attempt, t.sessions.attempt),
+        ),
+      )
       .where(eq(t.sessions.dataKeyDestroyed, false));
-    return rows.map((r) => ({ ...r, open: isOpen(r.state) }));
+    return rows.map(({ share, state, ...row }) => {
+      const open = isOpen(state);
+      const ended = !open && state !== 'released' && row.failureCode !== 'PartyFenced';
+      return { ...row, open, shareless: row.kind === 'keygen' && ended && share === null };
+    });
   },
   async markDataKeysDestroyed(attempts) {
     if (attempts.length === 0) return;
