@@ -1,10 +1,14 @@
 /**
  * One party against random sequences of valid, stale and forged requests, at two instances, with a clock that runs on.
  * After every step: at most one outbox a round, no two released transactions of a line that could both be on chain, the
- * limit never exceeded, at most one open session a line. Fast-check prints seed and path of a failure.
+ * limit never exceeded, at most one open session a line, at most one transaction a nonce. The party crashes at its fail
+ * points and takes new policy versions meanwhile. Fast-check prints seed and path of a failure.
  */
 import * as fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PARTY_FAIL_POINTS, type PartyFailPoint } from '../../activities/party/deps.ts';
+import { policyHash as policyHashOf } from '../../core/policy.ts';
+import { digestHex } from '../../core/signed.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type {
   PrepareSign,
@@ -12,8 +16,9 @@ import type {
   RoundRequest,
   SignedPrepareAnswer,
 } from '../../schema/contracts/party.ts';
+import type { Policy } from '../../schema/contracts/policy.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
-import { approve, castOf, SOLANA } from '../support/parties.ts';
+import { approve, castOf, SOLANA, signPolicy } from '../support/parties.ts';
 import { voidOf } from '../support/solana-plans.ts';
 import { nextRound, type Payment, type Rig, startRig } from './rig.ts';
 
@@ -25,6 +30,18 @@ let rig: Rig;
 let alpha: PartyId;
 let beta: PartyId;
 let ahead = 0;
+class ProcessDeath extends Error {
+  readonly instance: number;
+  constructor(instance: number) {
+    super('dead');
+    this.instance = instance;
+  }
+}
+/** Where an instance of alpha dies next; once. */
+let armed: PartyFailPoint | undefined;
+let deaths = 0;
+/** The version in force. */
+let policy: Policy;
 beforeAll(async () => {
   const limits = [
     { network: SOLANA, asset: 'native', perTransfer: `${AMOUNT}`, perDay: `${PER_DAY}` },
@@ -33,9 +50,18 @@ beforeAll(async () => {
     instances: 2,
     orphanMs: 60_000,
     now: () => Date.now() + ahead,
+    failPoints: (party, instance) => ({
+      at(point) {
+        if (party !== 'alpha' || point !== armed) return;
+        armed = undefined;
+        deaths += 1;
+        throw new ProcessDeath(instance);
+      },
+    }),
     cast: castOf(3, { limits, voidFeeCaps: [{ network: SOLANA, cap: '100000' }] }),
   });
   [alpha, beta] = rig.parties;
+  policy = rig.cast.policy;
 });
 afterAll(() => rig?.stop());
 
@@ -64,6 +90,8 @@ type Step =
   | { kind: 'reject'; line: number }
   | { kind: 'sweep' }
   | { kind: 'restart' }
+  | { kind: 'crash'; at: PartyFailPoint }
+  | { kind: 'policy' }
   | { kind: 'wait'; seconds: number };
 
 const index = fc.nat({ max: 7 });
@@ -110,6 +138,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.constant({ kind: 'sweep' as const }) },
   { weight: 1, arbitrary: fc.constant({ kind: 'restart' as const }) },
   {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant('crash' as const),
+      at: fc.constantFrom(
+        ...PARTY_FAIL_POINTS.filter((p) => /^party\.(prepare|round|head|release|policy):/.test(p)),
+      ),
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ kind: 'policy' as const }) },
+  {
     weight: 1,
     arbitrary: fc.record({
       kind: fc.constant('wait' as const),
@@ -117,6 +155,9 @@ const step: fc.Arbitrary<Step> = fc.oneof(
     }),
   },
 ) as fc.Arbitrary<Step>;
+
+/** What each nonce commitment that alpha sent was for, in all games. */
+const nonces = new Map<string, string>();
 
 class Game {
   readonly payments: Payment[] = [];
@@ -133,11 +174,15 @@ class Game {
     this.turn += 1;
     return rig.party(id, this.turn % 2);
   }
-  /** The party refuses or answers; anything else is a defect. */
+  /** The party refuses, answers or dies; anything else is a defect. */
   async ask<T>(work: Promise<T>): Promise<T | undefined> {
     try {
       return await work;
     } catch (error) {
+      if (error instanceof ProcessDeath) {
+        await rig.seat(alpha).replace(error.instance);
+        return undefined;
+      }
       if (isKeysagaError(error) && !error.retryable) return undefined;
       throw error;
     }
@@ -199,12 +244,13 @@ class Game {
     switch (s.kind) {
       case 'new': {
         const payment = this.payments[s.line] as Payment;
+        const policyHash = policyHashOf(policy) as PrepareSign['policyHash'];
         const request =
           s.what === 'void'
             ? rig.again(payment, { purpose: 'void', unsigned: voidOf(rig.key, payment.nonce) })
             : s.what === 'rival'
-              ? rig.besides(payment)
-              : rig.again(payment);
+              ? rig.besides(payment, { policyHash })
+              : rig.again(payment, { policyHash });
         const attempt: Attempt = { request, line: s.line, prepared: new Map(), answers: new Map() };
         this.attempts.push(attempt);
         for (const p of [alpha, beta]) {
@@ -276,6 +322,18 @@ class Game {
       case 'restart':
         await rig.seat(alpha).replace(this.turn % 2);
         return;
+      case 'crash':
+        armed = s.at;
+        return;
+      case 'policy': {
+        const next = { ...policy, version: policy.version + 1, previous: policyHashOf(policy) };
+        const signed = signPolicy(rig.cast, next);
+        await this.ask(this.party(alpha).receivePolicy({ signed }));
+        // Again, in case it died: a repeat changes nothing.
+        for (const p of [alpha, beta]) await rig.party(p).receivePolicy({ signed });
+        policy = next;
+        return;
+      }
       case 'wait':
         ahead += s.seconds * 1000;
         return;
@@ -302,6 +360,21 @@ class Game {
     );
     expect(BigInt(counted?.sum ?? '0')).toBeLessThanOrEqual(PER_DAY);
     expect(BigInt(this.paid.size) * AMOUNT).toBeLessThanOrEqual(PER_DAY);
+    // At most one transaction a nonce: commitments of round 1 are of one attempt, and so of one transaction, for ever.
+    const reused = await rig.sql(
+      alpha,
+      `select min(attempt::text) from rounds join line_transactions using (attempt)
+         where round = 1 and outbox is not null
+         group by outbox -> 0 ->> 'body' having count(distinct (attempt, unsigned_hash)) > 1`,
+    );
+    expect(reused).toEqual([]);
+    for (const a of this.attempts) {
+      const commitments = a.answers.get(`${alpha} 1`)?.outbox[0]?.body;
+      if (commitments === undefined) continue;
+      const told = `${a.request.attempt} ${digestHex('unsigned', a.request.unsigned)}`;
+      expect(nonces.get(commitments) ?? told).toBe(told);
+      nonces.set(commitments, told);
+    }
     // Every share that left is on record as released.
     const seen = this.attempts.filter((a) => a.answers.get(`${alpha} 2`)?.done);
     if (seen.length > 0) {
@@ -337,6 +410,7 @@ describe('random requests', () => {
           await game.play(s);
           await game.check();
         }
+        armed = undefined;
         for (const { request } of game.attempts)
           for (const p of [alpha, beta])
             await rig
@@ -348,5 +422,7 @@ describe('random requests', () => {
     );
     // Sequences in which nothing ever happens would prove nothing.
     expect(released).toBeGreaterThan(games);
+    expect(deaths).toBeGreaterThan(0);
+    expect(nonces.size).toBeGreaterThan(games);
   }, 240_000);
 });
