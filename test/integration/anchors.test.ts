@@ -39,6 +39,8 @@ beforeAll(async () => {
   platform = await startPlatform({
     // A party that dies stays away until a test brings it back.
     supervise: false,
+    instances: 2,
+    coordinators: 2,
     cast: castOf(3, { limits: [limit(BITCOIN, FROM.bitcoin), limit(SOLANA, FROM.solana)] }),
   });
   funded = await wallets(platform, 'anchored', { bitcoin: { coins: 6, each: 300_000n } });
@@ -174,12 +176,12 @@ describe('cancel after the pivot', () => {
     },
     async (chain) => {
       const { intent, leased } = await anchoredIntent(chain, { amount: FROM[chain] });
-      // Two signers are left, and one of them dies while it releases: past the pivot, below the threshold.
-      await platform.hold('gamma');
+      // Two signers are left with one process each, and one dies while it releases: past the pivot, below the threshold.
+      for (const name of ['gamma', 'alpha-2', 'beta-2']) await platform.hold(name);
       armFailPoint(platform.failPoints, 'party.release:before-commit');
       await platform.startApproved(intent);
       await untilStatus(platform, intent.requestId, (s) => s.pivotPassed, 'past its pivot');
-      const dead = await until(
+      await until(
         () => ['alpha', 'beta'].find((name) => platform.workers.get(name)?.pid === undefined),
         { deadlineMs: 60_000, what: 'a signer is gone' },
       );
@@ -188,8 +190,7 @@ describe('cancel after the pivot', () => {
         path: 'void',
       });
       await untilPhase(platform, intent.requestId, 'Voiding');
-      await platform.resume('gamma');
-      await platform.resume(dead);
+      for (const party of platform.cast.parties) await platform.resume(party);
       const status = await expectEnd(platform, intent, 'Failed', 180_000);
       expect(status.failure?.code).toBe('Cancelled');
       expect(status.voidTransactionId).toBeDefined();

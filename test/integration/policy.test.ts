@@ -12,7 +12,7 @@ let platform: Platform;
 let wallet: Wallet;
 let current: Policy;
 beforeAll(async () => {
-  platform = await startPlatform({ chains: ['bitcoin'], coordinators: 2 });
+  platform = await startPlatform({ chains: ['bitcoin'], instances: 2, coordinators: 2 });
   wallet = await platform.wallet('policy-btc', 'bitcoin', { coins: 6 });
   current = platform.cast.policy;
 });

@@ -26,13 +26,17 @@ const PASSPHRASE = `tide table ${randomBytes(9).toString('base64url')}`;
 
 let platform: Platform;
 let rooms: PartyRoom[];
-let own: ChildProcess | undefined;
+const own: ChildProcess[] = [];
 beforeAll(async () => {
-  platform = await startPlatform({ chains: ['solana'] });
+  platform = await startPlatform({
+    chains: ['solana', 'ethereum'],
+    instances: 2,
+    coordinators: 2,
+  });
   rooms = await roomsOf(platform);
 }, 300_000);
 afterAll(async () => {
-  own?.kill('SIGKILL');
+  for (const child of own) child.kill('SIGKILL');
   await Promise.all((rooms ?? []).map(({ sql }) => sql.end({ timeout: 5 })));
   await platform?.close();
 });
@@ -68,7 +72,9 @@ describe('a running party', () => {
     timeout: 300_000,
   }, async () => {
     const { dataDir, stack } = platform;
-    const wallet = await platform.wallet('kept-solana', 'solana');
+    const wallets = await Promise.all(
+      (['solana', 'ethereum'] as const).map((chain) => platform.wallet(`kept-${chain}`, chain)),
+    );
     const plainFile = join(dataDir, 'alpha', 'master.key');
     const hexOf = (name: string) => readFileSync(join(dataDir, 'alpha', name), 'utf8');
     const keys = ['master.key', 'identity.key', 'backup.key'].map((name) => ({
@@ -100,20 +106,22 @@ describe('a running party', () => {
 
     const diagnostics = join(dataDir, 'diagnostics');
     mkdirSync(diagnostics);
-    const party = run(
-      'workers/party.ts',
-      command,
-      [PASSPHRASE],
-      ['--heapsnapshot-signal=SIGUSR2', `--diagnostic-dir=${diagnostics}`],
+    const processes = [1, 2].map(() =>
+      run(
+        'workers/party.ts',
+        command,
+        [PASSPHRASE],
+        ['--heapsnapshot-signal=SIGUSR2', `--diagnostic-dir=${diagnostics}`],
+      ),
     );
-    own = party.child;
-    await until(async () => party.printed().includes('"ready":true'), {
+    own.push(...processes.map(({ child }) => child));
+    await until(async () => processes.every(({ printed }) => printed().includes('"ready":true')), {
       deadlineMs: 120_000,
       intervalMs: 50,
-      what: 'alpha is ready',
+      what: 'both processes of alpha are ready',
     });
 
-    // With gamma away, alpha signs.
+    // With gamma away, alpha signs: by FROST and by DKLs23.
     await platform.hold('gamma');
     const secrets = new Map<string, Secret>();
     for (
@@ -122,15 +130,22 @@ describe('a running party', () => {
       tries++
     ) {
       expect(tries).toBeLessThan(6);
-      const intent = platform.intent(wallet);
-      const work = (async () => {
-        await platform.startApproved(intent);
-        await expectEnd(platform, intent, 'Completed', 120_000);
-      })();
+      const work = Promise.all(
+        wallets.map(async (wallet) => {
+          const intent = platform.intent(wallet);
+          await platform.startApproved(intent);
+          await expectEnd(platform, intent, 'Completed', 120_000);
+        }),
+      );
       for (const [name, secret] of await seedsDuring(rooms, work)) secrets.set(name, secret);
     }
     const plain = await shares(rooms);
-    expect(plain).toHaveLength(platform.cast.parties.length);
+    // A FROST share is one secret, a DKLs23 share five: its scalar, and two for each of two peers.
+    expect(plain).toHaveLength((1 + 5) * platform.cast.parties.length);
+    expect(new Set(plain.map(({ bytes }) => Buffer.from(bytes).toString('hex'))).size).toBe(
+      // Both ends of a pair have its zero-sharing seed.
+      plain.length - 3,
+    );
     const password = new URL(config.databaseUrl).password;
     const all: Secret[] = [
       ...secrets.values(),
@@ -159,38 +174,49 @@ describe('a running party', () => {
         return Buffer.alloc(0);
       }
     };
-    expect(shown(own.pid, 'cmdline').includes('--unlock-fd')).toBe(true);
-    expect(shown(own.pid, 'environ').includes('PATH=')).toBe(true);
+    for (const { pid } of own) {
+      expect(shown(pid, 'cmdline').includes('--unlock-fd')).toBe(true);
+      expect(shown(pid, 'environ').includes('PATH=')).toBe(true);
+    }
     for (const { pid, name } of platform.workers.values())
       if (pid !== undefined) expect(shown(pid, 'cmdline').includes('--config'), name).toBe(true);
     for (const pid of pids)
       for (const what of ['cmdline', 'environ'])
         expect(found(shown(pid, what), withPassword), `${pid} ${what}`).toEqual([]);
 
-    expect(party.printed()).toContain('"ready":true');
-    expect(found(Buffer.from(party.printed()), withPassword)).toEqual([]);
+    for (const { printed } of processes) {
+      expect(printed()).toContain('"ready":true');
+      expect(found(Buffer.from(printed()), withPassword)).toEqual([]);
+    }
 
-    own.kill('SIGUSR2');
-    const snapshot = await until(
-      async () => {
-        const [name] = readdirSync(diagnostics).filter((n) => n.endsWith('.heapsnapshot'));
-        if (name === undefined) return undefined;
-        const bytes = readFileSync(join(diagnostics, name));
-        return bytes.subarray(-4).toString().trimEnd().endsWith(']}') ? bytes : undefined;
-      },
-      { deadlineMs: 120_000, intervalMs: 250, what: 'a whole heap snapshot' },
-    );
-    // It has strings: the password that the pool connects with, and the public key of each peer.
-    expect(snapshot.includes(password)).toBe(true);
-    for (const { publicKey } of config.directory) expect(snapshot.includes(publicKey)).toBe(true);
-    expect(found(snapshot, all)).toEqual([]);
-    expect(decimals(all).filter(({ text }) => snapshot.includes(text))).toEqual([]);
+    // Of both: whichever of them had a part in the signature.
+    for (const child of own) {
+      child.kill('SIGUSR2');
+      const snapshot = await until(
+        async () => {
+          const [name] = readdirSync(diagnostics).filter(
+            (n) => n.endsWith('.heapsnapshot') && n.includes(`.${child.pid}.`),
+          );
+          if (name === undefined) return undefined;
+          const bytes = readFileSync(join(diagnostics, name));
+          return bytes.subarray(-4).toString().trimEnd().endsWith(']}') ? bytes : undefined;
+        },
+        { deadlineMs: 120_000, intervalMs: 250, what: 'a whole heap snapshot' },
+      );
+      // It has strings: the password that the pool connects with, and the public key of each peer.
+      expect(snapshot.includes(password)).toBe(true);
+      for (const { publicKey } of config.directory) expect(snapshot.includes(publicKey)).toBe(true);
+      expect(found(snapshot, all)).toEqual([]);
+      expect(decimals(all).filter(({ text }) => snapshot.includes(text))).toEqual([]);
+    }
     // The party is as alive as before.
-    const last = platform.intent(wallet);
-    await platform.startApproved(last);
-    await expectEnd(platform, last, 'Completed', 120_000);
+    for (const wallet of wallets) {
+      const last = platform.intent(wallet);
+      await platform.startApproved(last);
+      await expectEnd(platform, last, 'Completed', 120_000);
+    }
     expect(stack.temporal.address).toBe(config.temporal.address);
-    expect(own.exitCode).toBeNull();
+    expect(own.map(({ exitCode }) => exitCode)).toEqual([null, null]);
   });
 });
 

@@ -72,7 +72,26 @@ export async function seedsDuring(
   return seeds;
 }
 
-/** The signing share is the last field of the sealed encoding (`mpc/frost/encoding.ts`). */
+/** DKLs23's suite in the second byte of a share (`mpc/dkls23/encoding.ts`). */
+const DKLS23 = 3;
+/** Before the Shamir share: version, suite, t, n, index, hash of the public package. */
+const SCALAR_AT = 5 + 32;
+/** A peer's set-up: Δ, κ chosen keys, κ pairs of keys, zero-sharing seed. */
+const [DELTA, KEYS, SEED] = [16, 3 * 128 * 32, 32];
+
+/** What of a share must be found nowhere: the scalar, and of a DKLs23 share also Δ and the zero-sharing seed of each peer. */
+function secretParts(share: Uint8Array): [string, Uint8Array][] {
+  // A FROST share ends with its scalar (`mpc/frost/encoding.ts`).
+  if (share[1] !== DKLS23) return [['share', share.slice(-32)]];
+  const parts: [string, Uint8Array][] = [['share', share.slice(SCALAR_AT, SCALAR_AT + 32)]];
+  for (let at = SCALAR_AT + 32; at < share.length; at += DELTA + KEYS + SEED) {
+    parts.push(['delta', share.slice(at, at + DELTA)]);
+    parts.push(['zero seed', share.slice(at + DELTA + KEYS, at + DELTA + KEYS + SEED)]);
+  }
+  return parts;
+}
+
+/** The secrets in the active shares, opened. */
 export async function shares(
   rooms: readonly PartyRoom[],
 ): Promise<(Secret & { keyId: string; index: number })[]> {
@@ -87,16 +106,19 @@ export async function shares(
         data_key_id: string;
       }[]
     >`select key_id, epoch, attempt, index, sealed, data_key_id from shares where state = 'active'`;
-    return Promise.all(
-      rows.map(async ({ key_id: keyId, epoch, attempt, index, sealed, data_key_id }) => ({
-        name: `share of ${party}, ${keyId}`,
-        keyId,
-        index,
-        bytes: (
-          await keys.open(data_key_id, sealed, shareContext(party, { keyId, attempt, epoch }))
-        ).slice(-32),
-      })),
+    const opened = rows.map(
+      async ({ key_id: keyId, epoch, attempt, index, sealed, data_key_id }) => {
+        const context = shareContext(party, { keyId, attempt, epoch });
+        const parts = secretParts(await keys.open(data_key_id, sealed, context));
+        return parts.map(([part, bytes]) => ({
+          name: `${part} of ${party}, ${keyId}`,
+          keyId,
+          index,
+          bytes,
+        }));
+      },
     );
+    return (await Promise.all(opened)).flat();
   });
   return (await Promise.all(found)).flat();
 }

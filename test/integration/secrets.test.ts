@@ -31,7 +31,7 @@ const MEMO = 'Rent of the lighthouse at Kullen, winter quarter, second reminder'
 let platform: Platform;
 let rooms: PartyRoom[];
 beforeAll(async () => {
-  platform = await startPlatform();
+  platform = await startPlatform({ instances: 2, coordinators: 2 });
   rooms = await roomsOf(platform);
 }, 300_000);
 afterAll(async () => {
@@ -180,7 +180,9 @@ describe('secrets', () => {
     expect(names).toEqual(
       expect.arrayContaining(['temporal/temporal.db', 'temporal/temporal.db-wal']),
     );
-    expect(names.filter((name) => name.endsWith('.log')).length).toBeGreaterThanOrEqual(4);
+    const logs = [...platform.workers.values()].map(({ logFile }) => relative(dataDir, logFile));
+    expect(logs).toHaveLength(2 + 2 * platform.cast.parties.length);
+    expect(names).toEqual(expect.arrayContaining(logs));
     const first = intents[0]?.requestId as string;
     let named = 0;
     for (const path of own) {

@@ -1,4 +1,4 @@
-/** The whole platform for a test: real parts, one coordinator and the parties as processes of their own, restarted when they die. */
+/** The whole platform for a test: real parts, coordinators and parties as processes of their own, restarted when they die. */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -65,7 +65,10 @@ export interface Platform {
   received(chain: PlatformChain, destination: string): Promise<bigint>;
   /** Bitcoin and Ethereum blocks come every quarter of a second unless paused, so that a test can keep a payment unconfirmed. */
   mining(on: boolean): void;
-  /** Stops a worker without it being restarted; `resume` brings it back. */
+  /**
+   * Stops all processes of a party, or one by a name of its own (`alpha-2`), without their being restarted; `resume` brings
+   * back what does not run.
+   */
   hold(name: string): Promise<void>;
   resume(name: string): Promise<void>;
   close(): Promise<void>;
@@ -165,6 +168,11 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     workers.set(name, node);
     void supervise(node);
   };
+  /** `alpha` is the party with all its processes, as well as the first of them. */
+  const processesOf = (name: string): NodeProcess[] =>
+    [...workers.values()].filter(
+      (node) => node.name.replace(/-\d+$/, '') === name || node.name === name,
+    );
   const coordinatorUrl = await stack.postgres.createDatabase('coordinator');
   const starting: Promise<void>[] = [];
   for (let i = 1; i <= (options.coordinators ?? 1); i++) {
@@ -279,14 +287,15 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       mining = on;
     },
     async hold(name) {
-      held.add(name);
-      await workers.get(name)?.kill('SIGKILL');
+      const nodes = processesOf(name);
+      for (const node of nodes) held.add(node.name);
+      await Promise.all(nodes.map((node) => node.kill('SIGKILL')));
     },
     async resume(name) {
-      held.delete(name);
-      const node = workers.get(name);
-      await node?.restart();
-      if (node) void supervise(node);
+      const nodes = processesOf(name).filter(({ pid }) => pid === undefined);
+      for (const node of nodes) held.delete(node.name);
+      await Promise.all(nodes.map((node) => node.restart()));
+      for (const node of nodes) void supervise(node);
     },
     async close() {
       closing = true;
