@@ -1,4 +1,4 @@
-/** The adversary's own builder of transactions: it can spell everything that a chain can do, honest or not. */
+/** The adversary's own builders of transactions: they can spell everything that a chain can do, honest or not. */
 import { randomBytes } from 'node:crypto';
 import { schnorr } from '@noble/curves/secp256k1.js';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
@@ -10,50 +10,24 @@ import { addressOf, addressScript } from '../../chains/bitcoin/script.ts';
 import { advanceNonce, transfer, unitLimit, unitPrice } from '../../chains/solana/instructions.ts';
 import { compileMessage, type Instruction } from '../../chains/solana/message.ts';
 import type { Anchor } from '../../schema/contracts/intent.ts';
-import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 import { BITCOIN, SOLANA } from '../support/parties.ts';
 import { provenNonce } from '../support/solana-plans.ts';
+import { ethereum, segwit } from './chains-ecdsa.ts';
+import { COIN, FEE, type Kit, type KitName } from './kit.ts';
 
-export type Built = {
-  readonly unsigned: UnsignedTransaction;
-  /** What a signature must cover to be worth something on chain, computed here. */
-  readonly messages: readonly Uint8Array[];
-};
+export type { Built, Kit, Plan, Resource } from './kit.ts';
+export { FEE };
 
-/** What only one transaction can consume: a nonce account at a value, or outputs of the wallet's. */
-export type Resource = { readonly anchor: Anchor; readonly id: string };
-
-export type Plan = {
-  readonly resource: Resource;
-  /** Payments in order; the honest plan has one. */
-  readonly payments: readonly { readonly to: string; readonly amount: bigint }[];
-  /** Smallest unit; default 10,000. */
-  readonly fee?: bigint;
-  /** Something beside the payments that no intent names. */
-  readonly extra?: 'foreign' | 'data';
-  /** Solana: this blockhash in the nonce's place, with or without the first instruction. */
-  readonly blockhash?: { readonly value: Uint8Array; readonly advance: boolean };
-};
-
-export type Kit = {
-  readonly name: 'bitcoin' | 'solana';
-  readonly network: string;
-  readonly protocol: string;
-  /** Bytes of a group element in a protocol message. */
-  readonly pointBytes: number;
-  resource(): Resource;
-  destination(): string;
-  build(key: KeyDescriptor, plan: Plan): Built;
-};
-
-export const FEE = 10_000n;
 const LIMIT = 10_000;
 
 const solana: Kit = {
   name: 'solana',
   network: SOLANA,
+  elsewhere: 'solana:5eykt4UsFv8P8NJdTREpY1vzqKqZKvdp',
   protocol: 'frost-ed25519',
+  unit: 1n,
+  extras: ['foreign'],
   pointBytes: 32,
   resource() {
     const { account, value, preimage } = provenNonce();
@@ -89,13 +63,13 @@ const solana: Kit = {
   },
 };
 
-/** What every coin of these plans holds, in sats: enough for every amount of the cases. */
-const COIN = 500_000_000n;
-
 const bitcoin: Kit = {
   name: 'bitcoin',
   network: BITCOIN,
+  elsewhere: 'bip122:000000000019d6689c085ae165831e93',
   protocol: 'frost-bip340',
+  unit: 1n,
+  extras: ['data'],
   pointBytes: 33,
   resource() {
     const txid = randomBytes(32).toString('hex');
@@ -140,4 +114,4 @@ function sighashes(inputs: readonly PsbtInput[], outputs: readonly PsbtOutput[])
   );
 }
 
-export const KITS = { bitcoin, solana } as const;
+export const KITS: Readonly<Record<KitName, Kit>> = { bitcoin, solana, ethereum, segwit };

@@ -10,13 +10,13 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { equivocator } from '../../core/session/session.ts';
 import { verifySigned } from '../../core/signed.ts';
 import { createRegistry } from '../../mpc/index.ts';
-import { canonicalJson } from '../../schema/contracts/canonical.ts';
-import type { Envelope, PrepareSign, RoundAnswer } from '../../schema/contracts/party.ts';
+import type { Envelope, PrepareSign } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import { createEnvelopeCrypto } from '../../storage/party/hpke.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
 import { type Built, KITS, type Kit, type Resource } from './chains.ts';
-import { corruptAnswer, corruptSigner, resigned, signedBy, stolenShare } from './corrupt.ts';
+import { corruptAnswer, openedBy, resigned, sealedTo, signedBy, stolenShare } from './corrupt.ts';
+import { signBeside } from './corrupt-signing.ts';
 import type { Field } from './field.ts';
 import { type InProcess, startInProcess } from './in-process.ts';
 import {
@@ -53,38 +53,16 @@ afterAll(async () => {
   await server?.stop();
 });
 
-const seat = (party: PartyId) => {
-  const found = place.table.seats.get(party);
-  if (found === undefined) throw new Error(`no seat ${party}`);
-  return found;
-};
+const seat = (party: PartyId) => place.seat(party);
 
 /** An honest party and a corrupted one sign what the honest one takes for an honest request. */
-async function signWith(
+const signWith = (
   honest: PartyId,
   corrupt: PartyId,
   wallet: Wallet,
   request: PrepareSign,
   built: Built,
-): Promise<readonly Uint8Array[] | undefined> {
-  const own = await field.ask(honest, 'prepare', request);
-  const other = await corruptAnswer(seat(corrupt), request, own.answer);
-  const prepared = request.signers.map((p) => (p === honest ? own : other));
-  const share = await stolenShare(seat(corrupt), wallet.key.keyId);
-  const { key } = wallet;
-  const signer = corruptSigner(seat(corrupt), share, key, request, prepared, built.messages);
-  const rounds: RoundAnswer[][] = [];
-  for (const round of [1, 2]) {
-    const talk: Talk = { request, prepared, rounds };
-    const heard = (rounds.at(-1) ?? []).flatMap((a) => a.outbox).filter((e) => e.from === honest);
-    const [theirs, ours] = [
-      await field.ask(honest, 'round', nextRound(honest, talk)),
-      signer.speak(round, heard),
-    ];
-    rounds.push(request.signers.map((p) => (p === honest ? theirs : ours)));
-  }
-  return signatures(key, { request, prepared, rounds }, built.messages);
-}
+) => signBeside(place, [honest], [corrupt], wallet, request, built);
 
 describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $name', (kit: Kit) => {
   let wallet: Wallet;
@@ -109,7 +87,7 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
     const signers = [alpha, gamma];
     const paid = await payment(field, wallet, kit, { change: { signers } });
     const other = kit.build(wallet.key, {
-      resource: kit.resource(),
+      resource: kit.resource(wallet.key),
       payments: [{ to: kit.destination(), amount: 2_000_000n }],
     });
     // Its own half is made for another message: the honest one stops at the first thing that says so.
@@ -152,9 +130,7 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
     for (const secret of keys) {
       const pair = await crypto.deriveKeyPair(secret);
       for (const e of between)
-        await expect(
-          pair.open(hexToBytes(e.enc as string), hexToBytes(e.body), info, associated(e)),
-        ).rejects.toMatchObject({ code: 'EnvelopeInvalid' });
+        await expect(openedBy(pair, e)).rejects.toMatchObject({ code: 'EnvelopeInvalid' });
     }
     // What is sent in the clear holds no party's share.
     const said = JSON.stringify(made.talk);
@@ -176,8 +152,6 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
 
     it('by a share that its commitments do not give', async () => {
       const { talk } = await begin(2);
-      const crypto = createEnvelopeCrypto();
-      const receiver = talk.prepared.find((p) => p.answer.party === alpha)?.answer.hpkePublicKey;
       const next = nextRound(alpha, talk);
       const inbox = await Promise.all(
         next.inbox.map(async (e) => {
@@ -186,11 +160,7 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
           const context = (first?.body ?? '').slice(8, 72);
           // Format 1, kind 2 (keygen share), from 3 to 1, the ceremony's context, and a scalar of its own.
           const body = hexToBytes(`01020301${context}${'01'.repeat(32)}`);
-          const sealed = await crypto.seal(hexToBytes(receiver ?? ''), body, info, associated(e));
-          return resigned(seat(gamma), e, {
-            enc: Buffer.from(sealed.enc).toString('hex') as never,
-            body: Buffer.from(sealed.ciphertext).toString('hex') as never,
-          });
+          return resigned(seat(gamma), e, await sealedTo(talk.prepared, e, body));
         }),
       );
       await expect(field.ask(alpha, 'round', { ...next, inbox })).rejects.toMatchObject({
@@ -206,6 +176,20 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
       await expect(field.ask(alpha, 'round', asked(alpha, talk, garbage))).rejects.toMatchObject({
         code: 'ProtocolFault',
         details: { culprit: gamma },
+      });
+    });
+
+    it('by passing on as its own what another one said in private', async () => {
+      const { talk } = await begin(2);
+      const { inbox } = nextRound(alpha, talk);
+      const theirs = inbox.find(({ from, enc }) => from === beta && enc !== undefined);
+      const copied = (e: Envelope) =>
+        e.enc === undefined
+          ? e
+          : resigned(seat(gamma), e, { enc: theirs?.enc as never, body: theirs?.body as never });
+      await expect(field.ask(alpha, 'round', asked(alpha, talk, copied))).rejects.toMatchObject({
+        code: 'ProtocolFault',
+        details: { culprit: gamma, field: 'body' },
       });
     });
 
@@ -354,8 +338,11 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
 
   describe('an approved line', () => {
     /** The same line over another resource, by the signers given. */
-    const rival = (of: Payment, signers: PartyId[], resource: Resource = kit.resource()) =>
-      again(of, { signers }, resource);
+    const rival = (
+      of: Payment,
+      signers: PartyId[],
+      resource: Resource = kit.resource(wallet.key),
+    ) => again(of, { signers }, resource);
 
     it('is paid at most once while fewer than 2t − n parties are corrupted: here none', async () => {
       for (const first of [
@@ -385,7 +372,7 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
     });
 
     it('of an anchored intent is paid at most once, whoever is corrupted below t', async () => {
-      const resource = kit.resource();
+      const resource = kit.resource(wallet.key);
       const intent = intentOf(wallet, kit, { anchor: resource.anchor });
       const paid = await payment(field, wallet, kit, {
         intent,
@@ -405,9 +392,6 @@ describe.each([KITS.solana, KITS.bitcoin])('one corrupted party of 2-of-3 on $na
   });
 });
 
-const info = new TextEncoder().encode('keysaga/private-envelope/v1');
-const associated = ({ sessionId, keyId, epoch, round, from, to }: Envelope): Uint8Array =>
-  new TextEncoder().encode(canonicalJson({ sessionId, keyId, epoch, round, from, to }));
 /** Another share that still decodes: its lowest bit. Ed25519 scalars are little-endian, BIP-340's big-endian. */
 const flipped = (body: string): string => {
   const bytes = Buffer.from(body, 'hex');

@@ -3,18 +3,20 @@
  * it must, keeps no records, and signs whatever helps.
  */
 import { randomBytes } from 'node:crypto';
-import { hexToBytes } from '@noble/hashes/utils.js';
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import postgres from 'postgres';
 import { shareContext } from '../../activities/party/shares.ts';
+import type { EnvelopeKeyPair } from '../../core/ports/envelope-crypto.ts';
 import type { OutgoingMessage, ProtocolMessage } from '../../core/ports/protocol.ts';
 import { echoOf, sessionId } from '../../core/session/session.ts';
 import { digestHex } from '../../core/signed.ts';
 import { createCeremonies, createRegistry } from '../../mpc/index.ts';
-import { type SignedType, signedBytes } from '../../schema/contracts/canonical.ts';
+import { canonicalJson, type SignedType, signedBytes } from '../../schema/contracts/canonical.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type {
   Envelope,
   PrepareAnswer,
+  PrepareKeygen,
   PrepareRequest,
   RoundAnswer,
   SignedPrepareAnswer,
@@ -55,6 +57,32 @@ export const resigned = (seat: Seat, envelope: Envelope, change: Partial<Envelop
   return { ...body, signature: signedBy(seat, 'envelope', body) as never };
 };
 
+const info = new TextEncoder().encode('keysaga/private-envelope/v1');
+type Header = Pick<Envelope, 'sessionId' | 'keyId' | 'epoch' | 'round' | 'from' | 'to'>;
+/** What a private message is bound to, and what it opens as. */
+const associated = ({ sessionId, keyId, epoch, round, from, to }: Header): Uint8Array =>
+  new TextEncoder().encode(canonicalJson({ sessionId, keyId, epoch, round, from, to }));
+
+/** A private message sealed to the one-time key that its receiver gave, in place of another's ciphertext. */
+export async function sealedTo(
+  prepared: readonly SignedPrepareAnswer[],
+  header: Header,
+  body: Uint8Array,
+): Promise<{ readonly enc: never; readonly body: never }> {
+  const receiver = prepared.find(({ answer }) => answer.party === header.to)?.answer.hpkePublicKey;
+  const sealed = await createEnvelopeCrypto().seal(
+    hexToBytes(receiver ?? ''),
+    body,
+    info,
+    associated(header),
+  );
+  return { enc: bytesToHex(sealed.enc) as never, body: bytesToHex(sealed.ciphertext) as never };
+}
+
+/** Opens it as the owner of this pair would. */
+export const openedBy = (pair: EnvelopeKeyPair, e: Envelope): Promise<Uint8Array> =>
+  pair.open(hexToBytes(e.enc as string), hexToBytes(e.body), info, associated(e));
+
 /** A prepare answer that no rule has looked at. */
 export async function corruptAnswer(
   seat: Seat,
@@ -77,6 +105,57 @@ export async function corruptAnswer(
     witnessed: [],
   } as PrepareAnswer;
   return { answer, signature: signedBy(seat, 'prepare-answer', answer) as never };
+}
+
+/** One corrupted member of a key ceremony: the machine of a seed of its own, and its envelopes. */
+export function corruptMember(
+  seat: Seat,
+  request: PrepareKeygen,
+  prepared: readonly SignedPrepareAnswer[],
+) {
+  const ceremonies = createCeremonies(createRegistry());
+  const { keyId, epoch, protocol, threshold, signers } = request;
+  const index = (p: PartyId): number => signers.indexOf(p) + 1;
+  const id = sessionId({
+    requestHash: digestHex('prepare-request', request),
+    attempt: request.attempt,
+    signers,
+    prepared,
+  });
+  const machine = ceremonies.keygen(
+    protocol,
+    {
+      index: index(seat.party),
+      threshold,
+      parties: signers.length,
+      sessionId: hexToBytes(id),
+      keyId,
+      epoch,
+    },
+    randomBytes(32),
+    { version: ceremonies.describe(protocol, 'keygen').version, entries: [] },
+  );
+  return {
+    /** Its envelopes of the next round, given the broadcasts of the one before and the echo that it claims. */
+    async speak(round: number, heard: readonly Envelope[], echo: string): Promise<Envelope[]> {
+      const inbox = heard.map((e) => ({ from: index(e.from), body: hexToBytes(e.body) }));
+      const { outbox } = machine.round(round, inbox);
+      return Promise.all(
+        outbox.map(async ({ to, body }) => {
+          const header = {
+            ...{ sessionId: id as never, keyId, epoch, round, from: seat.party },
+            to: to === 'all' ? ('*' as const) : (signers[to - 1] as PartyId),
+          };
+          const words =
+            to === 'all'
+              ? { body: bytesToHex(body) as never }
+              : await sealedTo(prepared, header, body);
+          const envelope = { ...header, ...words, echo: echo as never };
+          return { ...envelope, signature: signedBy(seat, 'envelope', envelope) as never };
+        }),
+      );
+    },
+  };
 }
 
 /** One corrupted signer of a session, on a machine of its own with the stolen share. */

@@ -11,6 +11,7 @@ import type { AdministratorOrder, SignedOrder } from '../../schema/contracts/ord
 import type { PrepareSign } from '../../schema/contracts/party.ts';
 import type { Policy, SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
+import type { Seat } from '../support/parties.ts';
 
 export type Activity = keyof PartyActivities;
 export type Answer<A extends Activity> = Awaited<ReturnType<PartyActivities[A]>>;
@@ -33,23 +34,28 @@ export type People = {
   signOrder(order: AdministratorOrder): Promise<SignedOrder>;
 };
 
+/** How a question is carried. */
+export type Way = {
+  /** Which of the party's processes, where the carrier lets one choose. */
+  readonly instance?: number | undefined;
+  /** Told the name of the process that answered or refused. */
+  readonly heard?: ((party: PartyId, process: string) => void) | undefined;
+};
+
 export interface Field {
   readonly parties: readonly PartyId[];
   /** Identity keys by party: public, but pinned by everyone else. */
   readonly directory: ReadonlyMap<PartyId, string>;
   readonly people: People;
-  /**
-   * Any activity of any party with any input. What the party refuses is thrown as a `KeysagaError`. `instance`: which of
-   * the party's processes, where the carrier lets one choose.
-   */
+  /** Any activity of any party with any input. What the party refuses is thrown as a `KeysagaError`. */
   ask<A extends Activity>(
     party: PartyId,
     activity: A,
     input: unknown,
-    instance?: number,
+    way?: Way,
   ): Promise<Answer<A>>;
-  /** A process of the party dies without a warning, and another takes its place. */
-  kill(party: PartyId): Promise<void>;
+  /** This one of a party's two processes dies without a warning, and another takes its place. */
+  kill(party: PartyId, instance: number): Promise<void>;
   /** Cases that may run at once. */
   readonly atOnce: number;
   /** `outlast` moves the parties' clock, so nothing else may run meanwhile. */
@@ -62,7 +68,15 @@ export interface Field {
   show(walletId: string, outcome: unknown): Promise<readonly { readonly address: string }[]>;
   /** What honest sagas asked of the parties and got, as the histories tell whoever has the payload key. */
   harvest?(): Promise<Harvest>;
+  /** Parties of their own whose machines the adversary has as well: to put one back to a copy, or to speak as one. */
+  aside?(): Promise<Aside>;
 }
+
+export type Aside = {
+  readonly field: Field;
+  seat(party: PartyId): Seat;
+  close(): Promise<void>;
+};
 
 export type Harvest = {
   readonly payments: readonly PrepareSign[];

@@ -11,8 +11,8 @@ import postgres from 'postgres';
 import { addressCodecs, verifyWallet } from '../../client/index.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import { identityFromSeed } from '../../storage/party/identity.ts';
-import { type Cast, castOf, seatParties, type Table } from '../support/parties.ts';
-import type { Activity, Answer, Field } from './field.ts';
+import { castOf, type Seat, seatParties } from '../support/parties.ts';
+import type { Activity, Answer, Field, Way } from './field.ts';
 import { peopleOf } from './people.ts';
 
 /** Longer than a signing session lives. */
@@ -20,8 +20,7 @@ const SESSION_MS = 61_000;
 
 export type InProcess = {
   readonly field: Field;
-  readonly table: Table;
-  readonly cast: Cast;
+  seat(party: PartyId): Seat;
   close(): Promise<void>;
 };
 
@@ -46,7 +45,7 @@ export async function startInProcess(adminUrl: string, parties = 3): Promise<InP
     instances: 2,
     now: () => Date.now() + ahead,
   });
-  const seatOf = (party: PartyId) => {
+  const seatOf = (party: PartyId): Seat => {
     const seat = table.seats.get(party);
     if (seat === undefined) throw new Error(`no seat ${party}`);
     return seat;
@@ -58,17 +57,18 @@ export async function startInProcess(adminUrl: string, parties = 3): Promise<InP
       cast.parties.map((p) => [p, identityFromSeed(seatOf(p).identitySeed).publicKey]),
     ),
     people: peopleOf(cast),
-    async ask<A extends Activity>(party: PartyId, activity: A, input: unknown, instance?: number) {
+    async ask<A extends Activity>(party: PartyId, activity: A, input: unknown, way: Way = {}) {
       turn += 1;
       const { instances } = seatOf(party);
-      const { activities } =
-        instances[(instance ?? turn) % instances.length] ?? seatOf(party).service;
+      const index = (way.instance ?? turn) % instances.length;
+      const { activities } = instances[index] ?? seatOf(party).service;
+      way.heard?.(party, `${party}/${index}`);
       // As over a wire: nothing but JSON crosses.
       const copy: unknown = input === undefined ? undefined : JSON.parse(JSON.stringify(input));
       const act = activities[activity] as (input: unknown) => Promise<Answer<A>>;
       return act(copy);
     },
-    kill: (party) => seatOf(party).replace(0),
+    kill: (party, instance) => seatOf(party).replace(instance % seatOf(party).instances.length),
     // Its clock is moved, and one thread serves all: nothing is gained by more.
     atOnce: 1,
     ownTime: true,
@@ -80,11 +80,14 @@ export async function startInProcess(adminUrl: string, parties = 3): Promise<InP
     show: async (walletId, outcome) => [
       verifyWallet(walletId, outcome, addressCodecs, field.directory),
     ],
+    async aside() {
+      const own = await startInProcess(adminUrl, parties);
+      return { field: own.field, seat: own.seat, close: own.close };
+    },
   };
   return {
     field,
-    table,
-    cast,
+    seat: seatOf,
     async close() {
       await table.close();
       for (const name of created) await admin(adminUrl, `drop database ${name} with (force)`);

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { base58 } from '@scure/base';
-import { Client, Connection } from '@temporalio/client';
+import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
 import { defaultPayloadConverter, type Payload, type PayloadCodec } from '@temporalio/common';
 import {
   bundleWorkflowCode,
@@ -25,7 +25,7 @@ import { createPayloadCodec } from '../../wire/codec.ts';
 import { failureConverterPath, payloadConverterPath } from '../../wire/converter-paths.ts';
 import { createDataConverter } from '../../wire/data-converter.ts';
 import { fromFailure } from '../../wire/failures.ts';
-import type { Activity, Answer, Field, Harvest } from './field.ts';
+import type { Activity, Answer, Field, Harvest, Way } from './field.ts';
 import { type Ask, type Greeting, peopleOver } from './people.ts';
 
 /** What the operator has. No party's key or file is among it. */
@@ -76,21 +76,30 @@ export async function startOverTemporal(
     parties: target.parties.map(({ party }) => party),
     directory: new Map(target.parties.map(({ party, publicKey }) => [party, publicKey])),
     people: peopleOver(target.people, honest),
-    async ask<A extends Activity>(party: PartyId, activity: A, input: unknown): Promise<Answer<A>> {
+    async ask<A extends Activity>(
+      party: PartyId,
+      activity: A,
+      input: unknown,
+      // Temporal hands a task to whichever process asks first: nobody chooses, but the history tells.
+      { heard }: Way = {},
+    ): Promise<Answer<A>> {
       const args = input === undefined ? [] : [input];
+      const handle = await client.workflow.start('ask', {
+        workflowId: `adversary/${randomUUID()}`,
+        taskQueue: QUEUE,
+        args: [{ queue: partyQueue(party), activity, args }],
+      });
       try {
-        return (await client.workflow.execute('ask', {
-          workflowId: `adversary/${randomUUID()}`,
-          taskQueue: QUEUE,
-          args: [{ queue: partyQueue(party), activity, args }],
-        })) as Answer<A>;
+        return (await handle.result()) as Answer<A>;
       } catch (error) {
         if (isKeysagaError(error)) throw error;
         throw fromFailure(error);
+      } finally {
+        if (heard !== undefined) for (const name of await workersOf(handle)) heard(party, name);
       }
     },
-    async kill(party) {
-      await honest({ ask: 'kill', party });
+    async kill(party, instance) {
+      await honest({ ask: 'kill', party, instance });
     },
     // A question is mostly waiting for Temporal.
     atOnce: 6,
@@ -138,6 +147,14 @@ export async function startOverTemporal(
       await native.close();
     },
   };
+}
+
+/** Who worked on the activities of a workflow, by the identity that its worker gave. */
+async function workersOf(handle: WorkflowHandle): Promise<string[]> {
+  const { events } = await handle.fetchHistory();
+  return (events ?? []).flatMap(({ activityTaskStartedEventAttributes: started }) =>
+    started?.identity ? [started.identity] : [],
+  );
 }
 
 type Reply = { readonly id: string; readonly ok?: unknown; readonly error?: Told };

@@ -23,6 +23,8 @@ export function peopleOf(cast: Cast): People {
   };
 }
 
+export type AdministratorSignature = SignedPolicy['signatures'][number];
+
 /** An order under the signatures of these. */
 export const ordered = (order: AdministratorOrder, by: readonly Person[]): SignedOrder =>
   ({
@@ -44,7 +46,7 @@ export type Ask =
     }
   | { readonly ask: 'sign-policy'; readonly policy: Policy }
   | { readonly ask: 'sign-order'; readonly order: AdministratorOrder }
-  | { readonly ask: 'kill'; readonly party: string }
+  | { readonly ask: 'kill'; readonly party: string; readonly instance: number }
   | { readonly ask: 'show'; readonly walletId: string };
 
 /** The first line to the adversary's process: what people know in public. */

@@ -3,6 +3,7 @@
 import { CASES, type Case } from './cases/index.ts';
 import { KITS } from './chains.ts';
 import { AttackSucceeded, CaseBroken, type Field } from './field.ts';
+import type { KitName } from './kit.ts';
 
 export type CaseResult = {
   readonly id: string;
@@ -21,16 +22,16 @@ export type Selection = {
   onResult?(result: CaseResult): void;
 };
 
-export const casesFor = (field: Pick<Field, 'harvest'>, only?: readonly string[]): Case[] =>
+const casesFor = (field: Field, only?: readonly string[]): Case[] =>
   CASES.filter(
-    (c) =>
-      (only === undefined || only.includes(c.id)) &&
-      (c.harvests !== true || field.harvest !== undefined),
+    ({ id, needs }) =>
+      (only === undefined || only.includes(id)) &&
+      (needs === undefined || field[needs] !== undefined),
   );
 
 export async function runCases(field: Field, selection: Selection = {}): Promise<CaseResult[]> {
   const results: CaseResult[] = [];
-  const one = async (entry: Case, chain: 'bitcoin' | 'solana') => {
+  const one = async (entry: Case, chain: KitName) => {
     const begun = performance.now();
     const { id, title } = entry;
     const end = (outcome: CaseResult['outcome'], detail?: string) => {

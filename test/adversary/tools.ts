@@ -21,7 +21,7 @@ import type {
 import type { Policy } from '../../schema/contracts/policy.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import type { Built, Kit, Plan, Resource } from './chains.ts';
-import { AttackSucceeded, CaseBroken, type Field } from './field.ts';
+import { type Aside, AttackSucceeded, CaseBroken, type Field, type Way } from './field.ts';
 
 export type Wallet = {
   readonly key: KeyDescriptor;
@@ -83,10 +83,9 @@ async function step<T>(
 export async function drive(
   field: Field,
   request: PrepareRequest,
-  options: { readonly until?: number; readonly instance?: number; readonly from?: Talk } = {},
+  options: Way & { readonly until?: number; readonly from?: Talk } = {},
 ): Promise<Outcome> {
   const { signers } = request;
-  const { instance } = options;
   const stop = (name: string, talk: Talk, made: Awaited<ReturnType<typeof step>>): Outcome => ({
     talk,
     answered: made.answered,
@@ -94,13 +93,13 @@ export async function drive(
   });
   let talk = options.from;
   if (talk === undefined) {
-    const made = await step(signers, (p) => field.ask(p, 'prepare', request, instance));
+    const made = await step(signers, (p) => field.ask(p, 'prepare', request, options));
     talk = { request, prepared: made.answers, rounds: [] };
     if (made.refused.length > 0) return stop('prepare', talk, made);
   }
   while (talk.rounds.length < (options.until ?? 32)) {
     const so: Talk = talk;
-    const made = await step(signers, (p) => field.ask(p, 'round', nextRound(p, so), instance));
+    const made = await step(signers, (p) => field.ask(p, 'round', nextRound(p, so), options));
     if (made.refused.length > 0) return stop(`round ${so.rounds.length + 1}`, so, made);
     talk = { ...so, rounds: [...so.rounds, made.answers] };
     if (made.answers.every((a) => a.done)) break;
@@ -125,7 +124,12 @@ export function signatures(
       messages,
       rounds: talk.rounds.map(
         (answers) =>
-          new Map(answers.flatMap((a) => a.outbox).map((e) => [index(e.from), hexToBytes(e.body)])),
+          new Map(
+            answers
+              .flatMap((a) => a.outbox)
+              .filter(({ to }) => to === '*')
+              .map((e) => [index(e.from), hexToBytes(e.body)]),
+          ),
       ),
     });
     const publicKey = hexToBytes(key.publicKey);
@@ -151,9 +155,8 @@ export async function signs(
   wallet: Wallet,
   built: Built,
   request: PrepareSign,
-  instance?: number,
 ): Promise<Talk> {
-  const outcome = await drive(field, request, instance === undefined ? {} : { instance });
+  const outcome = await drive(field, request);
   if (outcome.refusals.size > 0)
     throw new CaseBroken(`the honest variant was refused: ${inWords(outcome)}`);
   if (signatures(wallet.key, outcome.talk, built.messages) === undefined)
@@ -210,6 +213,33 @@ export async function denied(
   meets(answer.error, expected);
 }
 
+/** Nobody is heard who did not say it, and nobody is blamed for it. */
+export async function unheard(asked: Promise<unknown>, name: string): Promise<void> {
+  await denied(
+    'an answer to what was not said',
+    asked.catch((error: unknown) => {
+      if (isKeysagaError(error, 'ProtocolFault'))
+        throw new AttackSucceeded(`${error.details.culprit} is blamed for it`);
+      throw error;
+    }),
+    { code: 'EnvelopeInvalid', field: name },
+  );
+}
+
+/** With parties of its own, so that others are not disturbed: one that was restored signs little for a day. */
+export async function withAside(
+  field: Field,
+  work: (aside: Aside) => Promise<void>,
+): Promise<void> {
+  if (field.aside === undefined) throw new Error('no machines here');
+  const aside = await field.aside();
+  try {
+    await work(aside);
+  } finally {
+    await aside.close();
+  }
+}
+
 export const keygen = (field: Field, kit: Kit, id: string, policy = field.people.policy) =>
   ({
     kind: 'keygen',
@@ -220,7 +250,7 @@ export const keygen = (field: Field, kit: Kit, id: string, policy = field.people
     epoch: 0,
     network: kit.network,
     protocol: kit.protocol,
-    threshold: Math.floor(field.parties.length / 2) + 1,
+    threshold: thresholdOf(field),
     signers: [...field.parties],
     policyId: policy.policyId,
     policyHash: policyHash(policy),
@@ -278,7 +308,7 @@ export const intentOf = (
     destination: kit.destination(),
     asset: 'native',
     amount: '1000000',
-    feeCap: '50000',
+    feeCap: `${50_000n * kit.unit}`,
     issuedAt: new Date(Date.now() - 60_000).toISOString(),
     expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
     ...change,
@@ -293,8 +323,9 @@ export type Payment = {
   readonly request: PrepareSign;
 };
 
-/** The two signers that are asked unless a case says otherwise. */
-export const pair = (field: Field): PartyId[] => field.parties.slice(0, 2) as PartyId[];
+const thresholdOf = ({ parties }: Field): number => Math.floor(parties.length / 2) + 1;
+/** The signers that are asked unless a case says otherwise. */
+export const signersOf = (field: Field): PartyId[] => field.parties.slice(0, thresholdOf(field));
 
 /** An approved intent and its honest payment. `plan` and `change` are where a case departs from it. */
 export async function payment(
@@ -311,7 +342,7 @@ export async function payment(
 ): Promise<Payment> {
   const intent = options.intent ?? intentOf(of, kit);
   const key = options.key ?? of.key;
-  const resource = options.plan?.resource ?? kit.resource();
+  const resource = options.plan?.resource ?? kit.resource(key);
   const built = kit.build(key, {
     resource,
     payments: [{ to: intent.destination, amount: BigInt(intent.amount) }],
@@ -327,7 +358,7 @@ export async function payment(
     keyId: key.keyId,
     epoch: key.epoch,
     purpose: 'payment',
-    signers: pair(field),
+    signers: signersOf(field),
     intent,
     line: 0,
     approvals,
@@ -343,12 +374,14 @@ export function again(
   of: Payment,
   change: Partial<PrepareSign> = {},
   resource: Resource = of.resource,
+  fee?: bigint,
 ): Payment {
   const { wallet: w, kit, intent } = of;
   const pays = change.purpose !== 'void';
   const built = kit.build(w.key, {
     resource,
     payments: pays ? [{ to: intent.destination, amount: BigInt(intent.amount) }] : [],
+    ...(fee === undefined ? {} : { fee }),
   });
   const request = {
     ...of.request,
@@ -358,6 +391,10 @@ export function again(
   } as PrepareSign;
   return { ...of, resource, built, request };
 }
+
+/** The same line over other inputs, so that both could be on chain. */
+export const besides = (of: Payment, change: Partial<PrepareSign> = {}): Payment =>
+  again(of, change, of.kit.resource(of.wallet.key));
 
 /** The honest variant of a payment is signed. */
 export const isSigned = (field: Field, p: Payment): Promise<Talk> =>

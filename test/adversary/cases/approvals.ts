@@ -4,20 +4,23 @@ import { intentDigest } from '../../../core/intent.ts';
 import { policyHash } from '../../../core/policy.ts';
 import type { SignedApproval } from '../../../schema/contracts/approval.ts';
 import type { TransferIntent } from '../../../schema/contracts/intent.ts';
+import type { Policy, SignedPolicy } from '../../../schema/contracts/policy.ts';
 import { person, signPolicy } from '../../support/parties.ts';
 import type { Kit } from '../chains.ts';
 import type { Decision, Field } from '../field.ts';
+import type { AdministratorSignature } from '../people.ts';
 import {
   deliver,
   denied,
   drive,
+  type Expected,
   intentOf,
   isRefused,
   isSigned,
   newWallet,
   nextRound,
-  pair,
   payment,
+  signersOf,
   successor,
   underPolicy,
   type Wallet,
@@ -39,6 +42,15 @@ const forge = (intent: TransferIntent, names: readonly string[]): SignedApproval
       person(name).secretKey,
     ),
   );
+
+/** Pinned keys beside signatures of one's own. */
+const underPinnedKeys = (
+  { policy, signatures }: SignedPolicy,
+  pinned: readonly AdministratorSignature[],
+): SignedPolicy => ({
+  policy,
+  signatures: signatures.map((s, i) => ({ ...s, publicKey: pinned[i]?.publicKey ?? s.publicKey })),
+});
 
 /** A request with exactly these approvals. */
 const withApprovals = (
@@ -69,6 +81,21 @@ export const approvalCases: readonly Case[] = [
           code: 'IntentExpired',
           field: 'expiresAt',
         });
+    },
+  },
+  {
+    id: 'intent-dated-ahead',
+    title: 'has an intent paid before its date',
+    chains: BOTH,
+    async run(field, kit) {
+      const from = await wallet(field, kit);
+      const dated = (ms: number) =>
+        intentOf(from, kit, { issuedAt: new Date(Date.now() + ms).toISOString() as never });
+      await isSigned(field, await payment(field, from, kit, { intent: dated(100_000) }));
+      await isRefused(field, await payment(field, from, kit, { intent: dated(600_000) }), {
+        code: 'InvalidInput',
+        field: 'issuedAt',
+      });
     },
   },
   {
@@ -244,7 +271,7 @@ export const approvalCases: readonly Case[] = [
       const begun = await payment(field, from, kit);
       const { talk } = await drive(field, begun.request, { until: 1 });
       await deliver(field, successor(policy, { quorum: 3 }));
-      for (const party of pair(field))
+      for (const party of signersOf(field))
         await denied(
           `${party} released its share under a policy that is no longer in force`,
           field.ask(party, 'round', nextRound(party, talk)),
@@ -264,13 +291,60 @@ export const approvalCases: readonly Case[] = [
       const next = successor(policy, {
         approvers: own.map(({ name, publicKey }) => ({ name, publicKey })) as never,
       });
-      const signed = signPolicy({ administrators: own }, next);
-      for (const party of pair(field))
-        await denied(
-          `${party} took the adversary's policy`,
-          field.ask(party, 'receivePolicy', { signed }),
+      const [once] = (await field.people.signPolicy(next)).signatures as [AdministratorSignature];
+      const pinned = field.people.signedPolicy.signatures;
+      const impostors = signPolicy(
+        { administrators: pinned.map(({ administrator }) => person(administrator)) },
+        next,
+      );
+      const attacks: [SignedPolicy, Expected][] = [
+        [signPolicy({ administrators: own }, next), { code: 'QuorumMissing', field: 'signatures' }],
+        // One administrator's word twice.
+        [
+          { policy: next, signatures: [once, once] },
           { code: 'QuorumMissing', field: 'signatures' },
-        );
+        ],
+        // Pinned names, with keys of its own and with theirs.
+        [impostors, { code: 'ApprovalInvalid' }],
+        [underPinnedKeys(impostors, pinned), { code: 'ApprovalInvalid' }],
+      ];
+      for (const party of signersOf(field))
+        for (const [signed, expected] of attacks)
+          await denied(
+            `${party} took the adversary's policy`,
+            field.ask(party, 'receivePolicy', { signed }),
+            expected,
+          );
+    },
+  },
+  {
+    id: 'policy-out-of-its-chain',
+    title: 'has a policy taken out of its chain: with one left out, or beside the one that is held',
+    chains: BOTH,
+    async run(field, kit) {
+      const { policy } = await underPolicy(field, `chained-${kit.name}`, {});
+      const from = await newWallet(field, kit, `chained-${kit.name}`, policy);
+      await isSigned(field, await payment(field, from, kit));
+      const second = successor(policy, { quorum: 3 });
+      const [, ...left] = policy.approvers;
+      const third = successor(second, { approvers: left, quorum: 2 });
+      const astray = { ...second, previous: policyHash(third) };
+      const beside = { ...second, quorum: 1 };
+      const isDenied = async (document: Policy, name: string) => {
+        const signed = await field.people.signPolicy(document);
+        for (const party of field.parties)
+          await denied(
+            `${party} took a policy out of its chain`,
+            field.ask(party, 'receivePolicy', { signed }),
+            { code: 'PolicyViolation', field: name },
+          );
+      };
+      // What the administrators took away by the second version would live on.
+      await isDenied(third, 'version');
+      await isDenied(astray, 'previous');
+      await deliver(field, second);
+      await isDenied(beside, 'document');
+      await deliver(field, third);
     },
   },
 ];

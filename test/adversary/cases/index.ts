@@ -2,9 +2,12 @@
 import { approvalCases } from './approvals.ts';
 import { bytesCases } from './bytes.ts';
 import type { Case } from './case.ts';
+import { ecdsaCases } from './ecdsa.ts';
 import { keyCases } from './keys.ts';
 import { lineCases } from './line.ts';
 import { messageCases } from './messages.ts';
+import { restoreCases } from './restore.ts';
+import { storyCases } from './stories.ts';
 
 export type { Case } from './case.ts';
 export const CASES: readonly Case[] = [
@@ -13,4 +16,7 @@ export const CASES: readonly Case[] = [
   ...lineCases,
   ...messageCases,
   ...keyCases,
+  ...ecdsaCases,
+  ...restoreCases,
+  ...storyCases,
 ];

@@ -12,7 +12,7 @@ import { identityFromSeed } from '../../../storage/party/identity.ts';
 import { person } from '../../support/parties.ts';
 import type { Kit } from '../chains.ts';
 import { AttackSucceeded, CaseBroken, type Field } from '../field.ts';
-import { ordered } from '../people.ts';
+import { type AdministratorSignature, ordered } from '../people.ts';
 import {
   again,
   ceremony,
@@ -23,7 +23,9 @@ import {
   isSigned,
   keygen,
   newWallet,
+  nextRound,
   payment,
+  signersOf,
   type Wallet,
   wallet,
 } from '../tools.ts';
@@ -70,6 +72,18 @@ async function isShown(field: Field, { key, certificates }: Wallet) {
   if (shown.length === 0 || shown.some(({ address }) => address !== key.address))
     throw new CaseBroken('the honest address is not shown');
 }
+
+/** Pinned keys beside signatures of one's own. */
+const underPinnedKeys = (
+  order: SignedOrder,
+  pinned: readonly AdministratorSignature[],
+): SignedOrder => ({
+  ...order,
+  signatures: order.signatures.map((s, i) => ({
+    ...s,
+    publicKey: pinned[i]?.publicKey ?? s.publicKey,
+  })),
+});
 
 /** Certificates with the last one replaced. */
 const lastAs = (
@@ -132,20 +146,71 @@ export const keyCases: readonly Case[] = [
       const strangers = ['mallory', 'trudy'].map(person);
       const late = await field.people.signOrder(orderTo(alpha, made.key, -60_000));
       const another = await field.people.signOrder(orderTo(beta, made.key));
-      const [once] = another.signatures;
+      const signed = await field.people.signOrder(asked);
+      const [once] = signed.signatures as [AdministratorSignature];
+      const pinned = field.people.signedPolicy.signatures;
+      const impostors = pinned.map(({ administrator }) => person(administrator));
       const attacks: [SignedOrder, Expected][] = [
         [ordered(asked, strangers), { code: 'QuorumMissing' }],
-        [
-          { ...another, signatures: [once, once].flatMap((s) => (s ? [s] : [])) },
-          { code: ['QuorumMissing', 'OrderRefused'] },
-        ],
+        // One administrator's word twice.
+        [{ ...signed, signatures: [once, once] }, { code: 'QuorumMissing' }],
+        [ordered(asked, impostors), { code: 'ApprovalInvalid' }],
+        [underPinnedKeys(ordered(asked, impostors), pinned), { code: 'ApprovalInvalid' }],
         // Signed for one party and brought to another; signed for one order and put under another.
         [another, { code: 'OrderRefused', field: 'party' }],
         [{ ...another, order: asked }, { code: 'ApprovalInvalid' }],
         [late, { code: 'OrderRefused', field: 'validUntil' }],
       ];
-      for (const [signed, expected] of attacks)
-        await denied('a share is destroyed', field.ask(alpha, 'order', { signed }), expected);
+      for (const [attack, expected] of attacks)
+        await denied(
+          'a share is destroyed',
+          field.ask(alpha, 'order', { signed: attack }),
+          expected,
+        );
+      await isSigned(field, await payment(field, made, kit));
+    },
+  },
+  {
+    id: 'quarantined-key',
+    title: 'has anything signed under a key that the administrators put under quarantine',
+    chains: BOTH,
+    async run(field, kit) {
+      const made = await newWallet(field, kit, 'quarantined');
+      await isSigned(field, await payment(field, made, kit));
+      const orderTo = (party: PartyId, kind: 'quarantine' | 'release') =>
+        ({
+          kind,
+          orderId: `order-${randomBytes(6).toString('hex')}`,
+          party,
+          issuedAt: new Date(Date.now() - 60_000).toISOString(),
+          validUntil: new Date(Date.now() + 600_000).toISOString(),
+          reason: 'a share may have leaked',
+          keyId: made.key.keyId,
+        }) as AdministratorOrder;
+      const toAll = async (kind: 'quarantine' | 'release') => {
+        for (const party of field.parties) {
+          const signed = await field.people.signOrder(orderTo(party, kind));
+          await field.ask(party, 'order', { signed });
+        }
+      };
+      const open = await payment(field, made, kit);
+      const { talk } = await drive(field, open.request, { until: 1 });
+      await toAll('quarantine');
+      for (const party of signersOf(field))
+        await denied(
+          `${party} released its share of a key under quarantine`,
+          field.ask(party, 'round', nextRound(party, talk)),
+          { code: 'SessionSuperseded' },
+        );
+      await isRefused(field, await payment(field, made, kit), { code: 'KeyQuarantined' });
+      const strangers = ['mallory', 'trudy'].map(person);
+      for (const party of field.parties)
+        await denied(
+          'the adversary ended a quarantine',
+          field.ask(party, 'order', { signed: ordered(orderTo(party, 'release'), strangers) }),
+          { code: 'QuorumMissing' },
+        );
+      await toAll('release');
       await isSigned(field, await payment(field, made, kit));
     },
   },
@@ -263,7 +328,7 @@ export const keyCases: readonly Case[] = [
       await isSigned(field, await payment(field, made, kit));
       const held = await payment(field, made, kit);
       await drive(field, held.request, { until: 1 });
-      const other = kit.resource();
+      const other = kit.resource(made.key);
       const rival = () => again(held, {}, other);
       await isRefused(field, rival(), { code: 'ConflictRule' });
       const free = await field.outlast(async () => {

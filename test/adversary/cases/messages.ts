@@ -1,10 +1,12 @@
 /** Digests of its own, rounds played again, envelopes forged and swapped. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { hexToBytes } from '@noble/hashes/utils.js';
+import { RawPSBTV0 } from '@scure/btc-signer/psbt.js';
 import { activationBytes } from '../../../core/activation.ts';
 import { createRegistry } from '../../../mpc/index.ts';
-import { signedBytes } from '../../../schema/contracts/canonical.ts';
+import { canonicalJson, signedBytes } from '../../../schema/contracts/canonical.ts';
 import type { Envelope, RoundAnswer } from '../../../schema/contracts/party.ts';
+import type { PartyId } from '../../../schema/contracts/primitives.ts';
 import { identityFromSeed } from '../../../storage/party/identity.ts';
 import type { Kit } from '../chains.ts';
 import { AttackSucceeded, CaseBroken, type Field } from '../field.ts';
@@ -20,9 +22,10 @@ import {
   payment,
   refused,
   type Talk,
+  unheard,
   wallet,
 } from '../tools.ts';
-import { BITCOIN_ONLY, BOTH, type Case } from './case.ts';
+import { ALL, BOTH, type Case, OUTPUTS } from './case.ts';
 
 /** Header of a body between parties (36 bytes) and the number of commitments (2). */
 const COMMITMENTS_AT = 38;
@@ -52,6 +55,21 @@ async function goesOn(field: Field, { from, paid, talk }: Awaited<ReturnType<typ
   for (const { error } of refusals.values())
     throw new CaseBroken(`the session did not survive: ${error.code}`);
   await isSigned(field, await payment(field, from, paid.kit));
+}
+
+/** A key ceremony as far as the private messages of its second round. */
+async function ceremonyUntilPrivate(field: Field, kit: Kit): Promise<Talk> {
+  const request = keygen(field, kit, `private-${randomBytes(4).toString('hex')}`);
+  const { talk, refusals } = await drive(field, request, { until: 2 });
+  if (refusals.size > 0) throw new CaseBroken('an honest ceremony did not begin');
+  return talk;
+}
+
+/** The ceremony goes on to its certificates as if nothing had been tried. */
+async function endsWell(field: Field, talk: Talk): Promise<void> {
+  const { refusals } = await drive(field, talk.request, { from: talk });
+  for (const { error } of refusals.values())
+    throw new CaseBroken(`the ceremony did not survive: ${error.code}`);
 }
 
 /** The aggregate of the test signature in a ceremony's last two broadcasts, over a message of the adversary's. */
@@ -137,7 +155,7 @@ export const messageCases: readonly Case[] = [
   {
     id: 'digest-of-its-choice',
     title: 'has a digest signed that it names itself',
-    chains: BOTH,
+    chains: ALL,
     async run(field, kit) {
       const from = await wallet(field, kit);
       const paid = await payment(field, from, kit);
@@ -159,17 +177,16 @@ export const messageCases: readonly Case[] = [
   {
     id: 'digest-that-binds-less',
     title: 'has a digest signed that leaves the outputs open',
-    chains: BITCOIN_ONLY,
+    chains: OUTPUTS,
     async run(field, kit) {
       const from = await wallet(field, kit);
       const paid = await payment(field, from, kit);
       await isSigned(field, paid);
       const next = await payment(field, from, kit);
-      // PSBT_IN_SIGHASH_TYPE (key 0x03): NONE | ANYONECANPAY, after the input's witness UTXO.
-      const utxo = '01012b';
-      const { bytes } = next.built.unsigned;
-      const at = bytes.indexOf(utxo) + utxo.length + 2 * 0x2b;
-      const open = `${bytes.slice(0, at)}01030482000000${bytes.slice(at)}`;
+      const psbt = RawPSBTV0.decode(hexToBytes(next.built.unsigned.bytes));
+      // PSBT_IN_SIGHASH_TYPE: NONE | ANYONECANPAY.
+      for (const input of psbt.inputs) input.sighashType = 0x82;
+      const open = Buffer.from(RawPSBTV0.encode(psbt)).toString('hex');
       const unsigned = { ...next.built.unsigned, bytes: open as never };
       await isRefused(
         field,
@@ -284,7 +301,7 @@ export const messageCases: readonly Case[] = [
   },
   {
     id: 'swapped-envelope',
-    title: 'delivers what a party said in another session, or to another party',
+    title: 'delivers what a party said in another session',
     chains: BOTH,
     async run(field, kit) {
       const one = await begun(field, kit);
@@ -299,6 +316,76 @@ export const messageCases: readonly Case[] = [
       );
       await goesOn(field, one);
       await goesOn(field, two);
+    },
+  },
+  {
+    id: 'envelope-for-another',
+    title: 'brings a party what another one was told in private',
+    chains: BOTH,
+    async run(field, kit) {
+      const ceremony = await ceremonyUntilPrivate(field, kit);
+      const [alpha, beta, gamma] = field.parties as [PartyId, PartyId, PartyId];
+      const asked = nextRound(alpha, ceremony);
+      const [theirs] = nextRound(gamma, ceremony).inbox.filter(({ from }) => from === beta);
+      if (theirs?.enc === undefined) throw new CaseBroken('nothing was said in private');
+      const relabelled = { ...theirs, to: alpha };
+      for (const [other, name] of [
+        [theirs, 'to'],
+        [relabelled, 'signature'],
+      ] as const) {
+        const inbox = asked.inbox.map((e) => (e.from === beta ? other : e));
+        await unheard(field.ask(alpha, 'round', { ...asked, inbox }), name);
+      }
+      await endsWell(field, ceremony);
+    },
+  },
+  {
+    id: 'envelope-of-another-round',
+    title: 'delivers what a party said in another round',
+    chains: BOTH,
+    async run(field, kit) {
+      const { keygen: last } = createRegistry().get(kit.protocol).metadata.rounds;
+      const request = keygen(field, kit, `late-${randomBytes(4).toString('hex')}`);
+      const { talk } = await drive(field, request, { until: last - 1 });
+      const [alpha, beta] = field.parties as [PartyId, PartyId];
+      const asked = nextRound(alpha, talk);
+      // The round before the last two was one of broadcasts as well.
+      const earlier = talk.rounds[last - 3]?.flatMap(({ outbox }) => outbox) ?? [];
+      const inbox = asked.inbox.map((e) =>
+        e.from === beta ? (earlier.find(({ from }) => from === beta) ?? e) : e,
+      );
+      await unheard(field.ask(alpha, 'round', { ...asked, inbox }), 'round');
+      await endsWell(field, talk);
+    },
+  },
+  {
+    id: 'reordered-inbox',
+    title: 'shuffles a round, to see two answers to it or to end an honest ceremony',
+    chains: BOTH,
+    async run(field, kit) {
+      const ceremony = await ceremonyUntilPrivate(field, kit);
+      const [alpha] = field.parties as [PartyId];
+      const asked = nextRound(alpha, ceremony);
+      if (asked.inbox.length < 2) throw new CaseBroken('there is nothing to shuffle');
+      const shuffled = { ...asked, inbox: [...asked.inbox].reverse() };
+      // At once on both processes, and once more each.
+      const answers = await Promise.all(
+        [asked, shuffled, asked, shuffled].map((request, instance) =>
+          field.ask(alpha, 'round', request, { instance }).catch((error: unknown) => {
+            meets(error, { code: 'RoundConflict' });
+            throw new AttackSucceeded('the order of delivery ended a ceremony');
+          }),
+        ),
+      );
+      if (new Set(answers.map((answer) => canonicalJson(answer))).size > 1)
+        throw new AttackSucceeded('two answers to one round');
+      const rest = await Promise.all(
+        field.parties
+          .slice(1)
+          .map((party) => field.ask(party, 'round', nextRound(party, ceremony))),
+      );
+      const [own] = answers as [RoundAnswer];
+      await endsWell(field, { ...ceremony, rounds: [...ceremony.rounds, [own, ...rest]] });
     },
   },
   {

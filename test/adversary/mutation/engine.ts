@@ -1,5 +1,6 @@
 /** Tries mutations: the matching cases run against a mutated copy, and the adversary must get what it wants there. */
 import { run } from '../../support/repo.ts';
+import { BOTH } from '../cases/case.ts';
 import type { CaseResult } from '../run.ts';
 import type { Mutation } from './mutation.ts';
 import type { Tree } from './tree.ts';
@@ -49,7 +50,12 @@ export async function tryMutation(
   let restore = () => {};
   try {
     restore = tree.apply(mutation);
-    const { results, stderr } = await runAdversary(tree, adminUrl, mutation.cases, mutation.chains);
+    const { results, stderr } = await runAdversary(
+      tree,
+      adminUrl,
+      mutation.cases,
+      mutation.chains ?? BOTH,
+    );
     // Another refusal, or a crash, is no notice: then a repeat of the check is left, or the mutant does not live.
     const noticed =
       results.length > 0 &&

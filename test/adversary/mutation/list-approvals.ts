@@ -166,4 +166,86 @@ export const approvalMutations: readonly Mutation[] = [
       { file: 'core/policy.ts', find: 'if (counted.size < k)', put: 'if (counted.size < 0)' },
     ],
   },
+  {
+    name: 'an administrator counts once (policy)',
+    cases: ['policy-of-its-own'],
+    changes: [
+      {
+        file: 'core/policy.ts',
+        find: 'counted.add(pinned.name);',
+        put: 'counted.add(`${pinned.name}${index}`);',
+      },
+    ],
+  },
+  {
+    name: 'a policy’s signature verifies',
+    cases: ['policy-of-its-own'],
+    changes: [
+      {
+        file: 'core/policy.ts',
+        find: "!verifySigned('policy', policy, pinned.publicKey, entry.signature, verify)",
+        put: "entry.signature === ''",
+      },
+    ],
+  },
+  {
+    name: 'an administrator’s key is the pinned one (policy)',
+    cases: ['policy-of-its-own'],
+    changes: [
+      {
+        file: 'core/policy.ts',
+        find: "pinned.publicKey !== entry.publicKey ||\n      !verifySigned('policy', policy, pinned.publicKey,",
+        put: "!verifySigned('policy', policy, entry.publicKey,",
+      },
+    ],
+  },
+  {
+    name: 'a policy follows the one before: its version and the hash that it names',
+    cases: ['policy-out-of-its-chain'],
+    changes: [
+      {
+        file: 'core/policy.ts',
+        find: "if (next.version !== current.version + 1) violated('version');",
+        put: 'void violated;',
+      },
+      {
+        file: 'core/policy.ts',
+        find: "if (next.previous !== policyHash(current)) violated('previous');",
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'a policy names the one before by its hash',
+    cases: ['policy-out-of-its-chain'],
+    changes: [
+      {
+        file: 'core/policy.ts',
+        find: "if (next.previous !== policyHash(current)) violated('previous');",
+        put: '',
+      },
+    ],
+  },
+  {
+    name: 'the first document of a version stays',
+    cases: ['policy-out-of-its-chain'],
+    changes: [
+      {
+        file: 'activities/party/policy.ts',
+        find: 'if (same.hash !== hash)',
+        put: "if (same.hash === '')",
+      },
+    ],
+  },
+  {
+    name: 'an intent is not dated ahead',
+    cases: ['intent-dated-ahead'],
+    changes: [
+      {
+        file: 'core/rules/time.ts',
+        find: 'if (issuedAt > now + CLOCK_SKEW_MS)',
+        put: 'if (issuedAt > now + 1000 * CLOCK_SKEW_MS)',
+      },
+    ],
+  },
 ];

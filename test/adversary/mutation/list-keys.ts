@@ -132,4 +132,64 @@ export const keyMutations: readonly Mutation[] = [
       },
     ],
   },
+  {
+    name: 'an administrator counts once (order)',
+    cases: ['forged-order'],
+    changes: [
+      {
+        file: 'core/orders.ts',
+        find: 'counted.add(pinned.name);',
+        put: 'counted.add(`${pinned.name}${index}`);',
+      },
+    ],
+  },
+  {
+    name: 'an order’s signature verifies',
+    cases: ['forged-order'],
+    changes: [
+      {
+        file: 'core/orders.ts',
+        find: "!verifySigned('order', order, pinned.publicKey, entry.signature, verify)",
+        put: "entry.signature === ''",
+      },
+    ],
+  },
+  {
+    name: 'an administrator’s key is the pinned one (order)',
+    cases: ['forged-order'],
+    changes: [
+      {
+        file: 'core/orders.ts',
+        find: "pinned.publicKey !== entry.publicKey ||\n      !verifySigned('order', order, pinned.publicKey,",
+        put: "!verifySigned('order', order, entry.publicKey,",
+      },
+    ],
+  },
+  {
+    name: 'nothing is begun under a quarantine',
+    cases: ['quarantined-key'],
+    changes: [
+      {
+        file: 'activities/party/chain.ts',
+        find: 'if (standing.quarantined)',
+        put: "if (standing.quarantined && key.keyId === '')",
+      },
+    ],
+  },
+  {
+    name: 'a quarantine ends what is under way',
+    cases: ['quarantined-key'],
+    changes: [
+      {
+        file: 'activities/party/orders.ts',
+        find: "  for (const session of sessions)\n    await closeSession(tx, session, 'aborted', now, {\n      code: 'KeyQuarantined',\n      message: 'The key was quarantined.',\n    });\n",
+        put: '  void closeSession;\n  void now;\n',
+      },
+      {
+        file: 'activities/party/orders.ts',
+        find: '  return { sessions };\n',
+        put: '  return { sessions: sessions.slice(0, 0) };\n',
+      },
+    ],
+  },
 ];

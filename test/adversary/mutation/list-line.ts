@@ -37,7 +37,7 @@ export const lineMutations: readonly Mutation[] = [
   },
   {
     name: 'sessions of a line: open ones count, one is open, the release looks again',
-    cases: ['two-racing-sessions'],
+    cases: ['two-racing-sessions', 'killed-race'],
     changes: [
       {
         file: LINE,
@@ -144,6 +144,17 @@ export const lineMutations: readonly Mutation[] = [
         file: 'chains/solana/codec.ts',
         find: '    !foreign &&\n    !sameBytes(compile(',
         put: '    advances &&\n    !foreign &&\n    !sameBytes(compile(',
+      },
+    ],
+  },
+  {
+    name: 'a void keeps to its own cap',
+    cases: ['void-above-its-cap'],
+    changes: [
+      {
+        file: 'core/rules/void.ts',
+        find: 'if (decoded.fee > cap)',
+        put: 'if (cap < 0n)',
       },
     ],
   },

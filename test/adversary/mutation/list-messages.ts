@@ -64,9 +64,9 @@ export const messageMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a signature covers everything (SIGHASH_DEFAULT)',
+    name: 'a signature covers everything (SIGHASH_DEFAULT, SIGHASH_ALL)',
     cases: ['digest-that-binds-less'],
-    chains: ['bitcoin'],
+    chains: ['bitcoin', 'segwit'],
     changes: [
       {
         file: 'chains/bitcoin/psbt.ts',
@@ -159,6 +159,65 @@ export const messageMutations: readonly Mutation[] = [
         put: 'if (answer.attempt === undefined)',
       },
       { file: PREPARED, find: 'if (answer.requestHash !== hash)', put: "if (hash === '')" },
+    ],
+  },
+  {
+    name: 'an envelope is for whoever it names, and an inbox has a private one where the own outbox had',
+    cases: ['envelope-for-another'],
+    changes: [
+      {
+        file: 'core/session/envelopes.ts',
+        find: "if (to !== '*' && to !== self)",
+        put: 'if (to === (undefined as never))',
+      },
+      {
+        file: 'core/session/envelopes.ts',
+        find: '      if (seen.has(`${sender} ${kind}`) !== expected)',
+        put: "      if (seen.has(`${sender} ${kind}`) !== expected && kind === '*')",
+      },
+      {
+        file: 'core/session/envelopes.ts',
+        find: '  if (others.some((s) => !seen.has(`${s} *`) && !seen.has(`${s} ${self}`)))',
+        put: '  if (seen.size < others.length)',
+      },
+    ],
+  },
+  {
+    name: 'an envelope is of the round before: header and echo',
+    cases: ['envelope-of-another-round'],
+    changes: [
+      {
+        file: 'core/session/envelopes.ts',
+        find: 'if (envelope.round !== round)',
+        put: 'if (envelope.round > round)',
+      },
+      {
+        file: 'core/session/envelopes.ts',
+        find: 'if (envelope.echo !== check.expectedEcho)',
+        put: "if (envelope.echo === '')",
+      },
+    ],
+  },
+  {
+    name: 'what one was told, the others were told: the echo',
+    cases: ['two-stories'],
+    changes: [
+      {
+        file: 'core/session/envelopes.ts',
+        find: 'if (envelope.echo !== check.expectedEcho)',
+        put: "if (envelope.echo === '')",
+      },
+    ],
+  },
+  {
+    name: 'an inbox is the same in any order',
+    cases: ['reordered-inbox'],
+    changes: [
+      {
+        file: 'core/session/envelopes.ts',
+        find: '  entries.sort((a, b) => order(a.by, b.by) || order(a.to, b.to) || order(a.item, b.item));\n',
+        put: '',
+      },
     ],
   },
 ];

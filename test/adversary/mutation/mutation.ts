@@ -1,5 +1,7 @@
 /** What a mutation is: a check with its repeats, taken out of a copy of the sources by exact replacements. */
 
+import type { KitName } from '../kit.ts';
+
 export type Change = {
   readonly file: string;
   /** Exactly as it stands in the file, once. */
@@ -14,6 +16,6 @@ export type Mutation = {
   readonly changes: readonly Change[];
   /** Cases that must notice. */
   readonly cases: readonly string[];
-  /** Where the check is one chain's. */
-  readonly chains?: readonly ('bitcoin' | 'solana')[];
+  /** Where the check is one chain's. Default: those of FROST wallets, whose keys are made in no time. */
+  readonly chains?: readonly KitName[];
 };

@@ -1,8 +1,8 @@
 /**
  * `npm run mutation`: removes each check with its repeats from a copy of the sources, runs the attacks that it stops, and
  * prints which of them noticed. Exit code 1 when a removed check goes unnoticed, or an attack succeeds on the sources as
- * they are. `--only <text>` picks mutations by name or case; `--write` puts the table into docs/mutation.md; `--server <url>` uses a
- * PostgreSQL that runs already; `--jobs <n>` tries so many at once.
+ * they are. `--only <text>`, once or more, picks mutations by name or case; `--write` puts the table into
+ * docs/mutation.md; `--server <url>` uses a PostgreSQL that runs already; `--jobs <n>` tries so many at once.
  */
 import { writeFileSync } from 'node:fs';
 import { cpus } from 'node:os';
@@ -11,12 +11,12 @@ import { parseArgs } from 'node:util';
 import { startTestPostgres } from '../../support/postgres.ts';
 import { repoRoot, run } from '../../support/repo.ts';
 import { runAdversary, tryAll, type Verdict } from './engine.ts';
-import { MUTATIONS } from './list.ts';
+import { MUTATIONS, WITHOUT } from './list.ts';
 import { copyTree } from './tree.ts';
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true },
     write: { type: 'boolean' },
     baseline: { type: 'boolean' },
     server: { type: 'string' },
@@ -25,7 +25,8 @@ const { values } = parseArgs({
 });
 const only = values.only;
 const chosen = MUTATIONS.filter(
-  (m) => only === undefined || m.name.includes(only) || m.cases.includes(only),
+  ({ name, cases }) =>
+    only === undefined || only.some((text) => name.includes(text) || cases.includes(text)),
 );
 
 const print = (line: string): void => {
@@ -83,6 +84,18 @@ if (values.write === true && verdicts.length > 0) {
     'Written by `npm run mutation -- --write`. Each row takes one check with all its repeats out of a copy of the sources and',
     'runs the attacks of `test/adversary` that it stops against parties built from that copy. A row counts as noticed only',
     'when the adversary then gets what it wants; another refusal does not count.',
+    '',
+    'The parties of a mutated copy run in one process, two instances of each on a real PostgreSQL (`in-process.ts`): the same',
+    'party service, without Temporal and without processes of their own. On the platform the attacks run against the sources as',
+    'they are (`coordinator.test.ts`). A row without chains of its own is tried on the wallets of FROST keys; where a check is',
+    'about the bytes of an ECDSA wallet, on that.',
+    '',
+    'Without a row, since no single check stops them:',
+    '',
+    ...Object.entries(WITHOUT).map(([id, why]) => `- ${id}: ${why}.`),
+    '',
+    'Nor has the binding of a private message to its header (HPKE’s associated data) a row: the envelope’s signature covers the',
+    'header, so it stops only a party that signs another’s ciphertext as its own (`corrupt-parties.test.ts`).',
     '',
     `${new Date().toISOString().slice(0, 10)}, commit ${commit.trim()}${also}; unchanged sources: ${unchanged[0]}.`,
     '',

@@ -16,6 +16,7 @@ const PARTS = [
   'schema',
   'storage',
   'test/adversary',
+  'test/party/restore.ts',
   'test/support',
   'wire',
   'workers',

@@ -1,10 +1,14 @@
-/** What the adversary gets, and how much of it: where something is bounded and not refused, the bound is tested. */
+/**
+ * What is tried on parties in this process: attacks on ECDSA wallets, attacks that need a party's machine as well, and
+ * what the adversary gets but only so much of.
+ */
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, it } from 'vitest';
 import { policyHash } from '../../core/policy.ts';
 import { RETIRED_VOIDS_A_DAY } from '../../core/rules/limits.ts';
 import { publicKeyOf } from '../../core/signed.ts';
 import { startTestPostgres, type TestPostgres } from '../support/postgres.ts';
+import { CASES } from './cases/index.ts';
 import { FEE, KITS } from './chains.ts';
 import type { Field } from './field.ts';
 import { type InProcess, startInProcess } from './in-process.ts';
@@ -31,6 +35,20 @@ beforeAll(async () => {
 afterAll(async () => {
   await place?.close();
   await server?.stop();
+});
+
+/** What `coordinator.test.ts` has no time or no machines for. */
+const attacks = CASES.flatMap((c) =>
+  c.chains
+    .filter((chain) => c.needs === 'aside' || chain === 'ethereum' || chain === 'segwit')
+    .map((chain) => ({ ...c, chain })),
+);
+
+describe('a dishonest coordinator never', () => {
+  // The first of a chain has a DKLs23 key made.
+  it.each(attacks)('$title ($chain)', { timeout: 120_000 }, ({ run, chain }) =>
+    run(field, KITS[chain]),
+  );
 });
 
 describe('retired approvers', () => {
