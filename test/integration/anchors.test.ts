@@ -190,7 +190,7 @@ describe('cancel after the pivot', () => {
         path: 'void',
       });
       await untilPhase(platform, intent.requestId, 'Voiding');
-      for (const party of platform.cast.parties) await platform.resume(party);
+      await Promise.all(platform.cast.parties.map(platform.resume));
       const status = await expectEnd(platform, intent, 'Failed', 180_000);
       expect(status.failure?.code).toBe('Cancelled');
       expect(status.voidTransactionId).toBeDefined();

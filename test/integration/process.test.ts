@@ -17,6 +17,7 @@ import {
   type PartyRoom,
   roomsOf,
   type Secret,
+  search,
   seedsDuring,
   shares,
 } from './secrets-support.ts';
@@ -207,7 +208,7 @@ describe('a running party', () => {
       expect(snapshot.includes(password)).toBe(true);
       for (const { publicKey } of config.directory) expect(snapshot.includes(publicKey)).toBe(true);
       expect(found(snapshot, all)).toEqual([]);
-      expect(decimals(all).filter(({ text }) => snapshot.includes(text))).toEqual([]);
+      expect(search(snapshot, decimals(all))).toEqual([]);
     }
     // The party is as alive as before.
     for (const wallet of wallets) {
@@ -221,10 +222,10 @@ describe('a running party', () => {
 });
 
 /** Numbers as `String(bigint)` would have them, in either byte order. */
-const decimals = (secrets: readonly Secret[]) =>
+const decimals = (secrets: readonly Secret[]): Secret[] =>
   secrets.flatMap(({ name, bytes }) =>
     [Buffer.from(bytes), Buffer.from(bytes).reverse()].map((raw) => ({
       name,
-      text: `${BigInt(`0x${raw.toString('hex')}`)}`,
+      bytes: Buffer.from(`${BigInt(`0x${raw.toString('hex')}`)}`),
     })),
   );

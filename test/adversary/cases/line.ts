@@ -50,7 +50,7 @@ async function race(
       }),
     );
   let ends = await run(kill === undefined ? {} : { until: 1 });
-  if (kill !== undefined) {
+  if (kill !== undefined && ends.some(({ refusals }) => refusals.size === 0)) {
     await Promise.all(signersOf(field).map((party) => field.kill(party, kill)));
     ends = await run({}, ends);
   }
