@@ -91,7 +91,7 @@ export const ecdsaMutations: readonly Mutation[] = [
     ],
   },
   {
-    name: 'a P2WPKH input is what its previous transaction says',
+    name: 'a P2WPKH input is what its previous transaction says: the codec, and the library',
     cases: ['lie-about-an-input'],
     chains: ['segwit'],
     changes: [
@@ -99,6 +99,11 @@ export const ecdsaMutations: readonly Mutation[] = [
         file: 'chains/bitcoin/psbt.ts',
         find: 'if (displayHash(previous) !== txid)',
         put: "if (txid === '')",
+      },
+      {
+        file: 'chains/bitcoin/psbt.ts',
+        find: '? { nonWitnessUtxo: previousOf(previous, txid) }',
+        put: '? { witnessUtxo: { amount, script: previousOf(script, txid) } }',
       },
     ],
   },

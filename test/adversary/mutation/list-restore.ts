@@ -3,7 +3,7 @@ import type { Mutation } from './mutation.ts';
 
 export const restoreMutations: readonly Mutation[] = [
   {
-    name: 'a database that is behind the head file is fenced: at every look, and before the head moves',
+    name: 'a database that is behind the head file is fenced: at every look, before the head moves, in the file',
     cases: ['restored-database'],
     changes: [
       {
@@ -15,6 +15,11 @@ export const restoreMutations: readonly Mutation[] = [
         file: 'core/rules/head.ts',
         find: 'if (!admits(record, base) || compareHeads(next, base) <= 0)',
         put: 'if (compareHeads(next, base) <= 0)',
+      },
+      {
+        file: 'storage/party/head-file.ts',
+        find: 'if (last.chainEpoch < chainEpoch || (last.chainEpoch === chainEpoch && last.sequence < sequence))',
+        put: 'if (chainEpoch < 0 || sequence < 0 || last === null)',
       },
     ],
   },
