@@ -103,7 +103,7 @@ export const ecdsaMutations: readonly Mutation[] = [
       {
         file: 'chains/bitcoin/psbt.ts',
         find: '? { nonWitnessUtxo: previousOf(previous, txid) }',
-        put: '? { witnessUtxo: { amount, script: previousOf(script, txid) } }',
+        put: '? displayHash(previousOf(previous, txid)) === txid ? { nonWitnessUtxo: previousOf(previous, txid) } : { witnessUtxo: { amount, script } }',
       },
     ],
   },
