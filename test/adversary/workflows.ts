@@ -17,7 +17,7 @@ export async function ask({ queue, activity, args }: AskInput): Promise<unknown>
     // Longer than a killed process of the party needs to be replaced by the other one.
     scheduleToCloseTimeout: '60 seconds',
     startToCloseTimeout: '15 seconds',
-    // Its lost work is given out anew, without the whole of that time.
+    // What a killed process was at is given out anew after this.
     heartbeatTimeout: '5 seconds',
     retry: { maximumAttempts: 3, initialInterval: '200 milliseconds' },
   });
