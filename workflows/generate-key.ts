@@ -7,6 +7,7 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
+  patched,
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -66,16 +67,20 @@ function readInput(raw: unknown): GenerateKeyInput {
   }
 }
 
+const reserveKey = (saga: KeygenSaga): Promise<Reserved> =>
+  ledger('reserve', 'reserve the wallet id', saga.group()).reserveKey({
+    request: saga.request,
+    workflowId: workflowInfo().workflowId,
+  });
+
 /** Up to and with the pivot. */
 async function certify(saga: KeygenSaga): Promise<Certified> {
   const { request } = saga;
-  const reserved: Reserved = await saga.run(() =>
-    ledger('reserve', 'reserve the wallet id', saga.group()).reserveKey({
-      request,
-      workflowId: workflowInfo().workflowId,
-    }),
-  );
+  const reserved = await saga.run(() => reserveKey(saga));
   saga.protocol = reserved.protocol;
+  // A reset forgot the pivot, the ledger and the parties did not: none of them makes another share beside a certified one.
+  const before = certifiedBefore(saga, reserved);
+  if (before !== undefined) return before;
   const certified = await generate(saga, reserved);
   saga.throwIfInterrupted();
   // n certificates are in: from here only forward, whatever is cancelled meanwhile.
@@ -97,16 +102,44 @@ async function certify(saga: KeygenSaga): Promise<Certified> {
   return certified;
 }
 
-async function undo(saga: KeygenSaga, error: unknown): Promise<never> {
+/** What an earlier run of this workflow was certified. */
+function certifiedBefore(saga: KeygenSaga, { certified }: Reserved): Certified | undefined {
+  const attempt = certified?.certificates[0]?.certificate.attempt;
+  if (certified === undefined || attempt === undefined || !patched('certified-before'))
+    return undefined;
+  saga.attempt = attempt;
+  saga.certified = true;
+  saga.certificates = certified.certificates.length;
+  saga.address = certified.key.address;
+  return { ...certified, attempt };
+}
+
+/** Returns only when the ledger says that the pivot was passed before a reset: then there is nothing to undo. */
+async function undo(saga: KeygenSaga, error: unknown): Promise<Certified> {
   rethrowDefect(error);
   const reason = fromFailure(error, { timeout: 'TimeLimit' });
   const failure = saga.failed(reason);
   saga.enter('Compensating', reason.code);
   await saga.undos.unwind();
   saga.ended = true;
-  await saga.insist('closing the ledger', () =>
-    ledger('ledger', 'fail', saga.group()).failKey({ requestId: saga.request.requestId, failure }),
-  );
+  const forward = await saga.insist('closing the ledger', async () => {
+    try {
+      await ledger('ledger', 'fail', saga.group()).failKey({
+        requestId: saga.request.requestId,
+        failure,
+      });
+      return undefined;
+    } catch (met) {
+      if (fromFailure(met).code !== 'PivotPassed') throw met;
+      const before = certifiedBefore(saga, await reserveKey(saga));
+      if (before === undefined) throw met;
+      return before;
+    }
+  });
+  if (forward !== undefined) {
+    saga.failure = undefined;
+    return forward;
+  }
   saga.enter('Failed');
   throw reason;
 }

@@ -23,6 +23,7 @@ export type Reserved = {
   readonly protocol: PrepareKeygen['protocol'];
   readonly policyHash: string;
   readonly keygenRounds: number;
+  readonly certified?: Pick<Certified, 'key' | 'certificates'>;
 };
 export type Certified = {
   readonly attempt: AttemptId;

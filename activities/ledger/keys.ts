@@ -115,6 +115,9 @@ export function createKeyLedger(deps: CoordinatorDeps): KeyLedger {
           protocol: ProtocolId.parse(chosen.metadata.id),
           policyHash: state?.policyHash ?? data.policyHash,
           keygenRounds: chosen.metadata.rounds.keygen,
+          ...(state?.key == null
+            ? {}
+            : { certified: { key: state.key, certificates: state.certificates } }),
         };
       });
     },

@@ -122,6 +122,8 @@ export interface LedgerActivities {
     protocol: ProtocolId;
     policyHash: string;
     keygenRounds: number;
+    /** Set when an earlier run of this workflow passed the pivot (a reset): the saga goes on from there. */
+    certified?: { key: KeyDescriptor; certificates: readonly SignedCertificate[] };
   }>;
   /** All n certificates are checked against the pinned directory and agree; the wallet is `Certified`. The pivot of key generation. */
   certifyKey(input: {

@@ -454,6 +454,7 @@ describe('key generation', () => {
   it('goes from request to active wallet, each step repeatable, and only forward from its pivot', async () => {
     const answer = await twice(() => world.ledger.reserveKey(keyRequest('w1')));
     expect(answer).toMatchObject({ protocol: 'frost-ed25519' });
+    expect(answer).not.toHaveProperty('certified');
     const key = keyOf('w1');
     const certificates = certificatesFor(key);
     const certify = (change: object = {}, given = certificates) =>
@@ -480,6 +481,10 @@ describe('key generation', () => {
     ).rejects.toMatchObject({ details: { field: 'signature', party: 'alpha' } });
     await expect(world.chain.provision({ key })).rejects.toMatchObject({ code: 'StateConflict' });
     await twice(() => certify({}, [...certificates].reverse()));
+    expect(await world.ledger.reserveKey(keyRequest('w1'))).toEqual({
+      ...answer,
+      certified: { key, certificates },
+    });
     await twice(() => world.chain.provision({ key }));
     await expect(world.ledger.failKey({ requestId: 'w1' as never, failure })).rejects.toMatchObject(
       { code: 'PivotPassed' },

@@ -3,6 +3,7 @@ import { Connection } from '@temporalio/client';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { until } from '../../dev/until.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { workflowId } from '../../schema/contracts/temporal.ts';
 import { checkLedger } from '../crash/cells.ts';
 import { approve, type Person } from '../support/parties.ts';
@@ -51,21 +52,27 @@ type Described = {
     searchAttributes: { indexedFields: Record<string, { data: string }> };
   };
 };
-const describeRun = async (intent: TransferIntent) =>
-  ((await cli.json('workflow', 'describe', '--workflow-id', idOf(intent))) as Described)
+const describeRun = async (id: string) =>
+  ((await cli.json('workflow', 'describe', '--workflow-id', id)) as Described)
     .workflowExecutionInfo;
 const attributeOf = ({ searchAttributes }: Described['workflowExecutionInfo'], name: string) => {
   const data = searchAttributes.indexedFields[name]?.data;
   return data === undefined ? undefined : JSON.parse(Buffer.from(data, 'base64').toString());
 };
 
-async function reset(intent: TransferIntent): Promise<void> {
-  const before = await describeRun(intent);
-  const target = ['--workflow-id', idOf(intent), '--type', 'FirstWorkflowTask'];
+async function reset(id: string): Promise<void> {
+  const before = await describeRun(id);
+  const target = ['--workflow-id', id, '--type', 'FirstWorkflowTask'];
   await cli.run('workflow', 'reset', ...target, '--reason', 'an operator tries it');
-  const after = await describeRun(intent);
+  const after = await describeRun(id);
   expect(after.execution.runId).not.toBe(before.execution.runId);
 }
+const untilCompletedAgain = (id: string): Promise<unknown> =>
+  until(async () => (await describeRun(id)).status === 'WORKFLOW_EXECUTION_STATUS_COMPLETED', {
+    deadlineMs: 60_000,
+    intervalMs: 200,
+    what: 'the new run completes',
+  });
 
 describe('temporal workflow reset', () => {
   it('of a transfer that waits for blocks: the new run follows the same transaction', {
@@ -80,7 +87,7 @@ describe('temporal workflow reset', () => {
       await platform.client.signalDecision(requestId, approve(intent, ben));
       const { transactionId } = await untilPhase(platform, requestId, 'Confirming');
       expect(transactionId).toMatch(/^[0-9a-f]{64}$/);
-      await reset(intent);
+      await reset(idOf(intent));
       const again = await untilPhase(platform, requestId, 'Confirming', 'Completed');
       expect(again.transactionId).toBe(transactionId);
       expect(again.pivotPassed).toBe(true);
@@ -99,14 +106,25 @@ describe('temporal workflow reset', () => {
     const intent = platform.intent(funded.solana);
     await platform.startApproved(intent);
     const { transactionId } = await expectEnd(platform, intent, 'Completed');
-    await reset(intent);
-    await until(
-      async () => (await describeRun(intent)).status === 'WORKFLOW_EXECUTION_STATUS_COMPLETED',
-      { deadlineMs: 60_000, intervalMs: 200, what: 'the new run completes' },
-    );
+    await reset(idOf(intent));
+    await untilCompletedAgain(idOf(intent));
     const end = await expectEnd(platform, intent, 'Completed');
     expect(end.transactionId).toBe(transactionId);
     await checkLedger(platform);
+  });
+
+  it('of a completed key generation: it completes again with the same key, which pays', {
+    timeout: 120_000,
+  }, async () => {
+    const { walletId } = funded.solana.key;
+    const before = await platform.client.wallet(walletId);
+    const id = workflowId.keygen(walletId as string as RequestId);
+    await reset(id);
+    await untilCompletedAgain(id);
+    expect(await platform.client.wallet(walletId)).toEqual(before);
+    const intent = platform.intent(funded.solana);
+    await platform.startApproved(intent);
+    await expectEnd(platform, intent, 'Completed');
   });
 });
 
@@ -336,7 +354,7 @@ describe('what an operator sees without keys', () => {
         what: `${approver} is ${there ? '' : 'no longer '}waited for`,
       });
     await untilListed('ben', true);
-    const info = await describeRun(intent);
+    const info = await describeRun(idOf(intent));
     expect(attributeOf(info, 'KeysagaPhase')).toBe('AwaitingApprovals');
     expect(attributeOf(info, 'KeysagaApprover')).toEqual(['ann', 'ben', 'cleo']);
     expect(attributeOf(info, 'KeysagaWallet')).toBe(intent.walletId);
@@ -378,7 +396,7 @@ describe('what an operator sees without keys', () => {
     await expectEnd(platform, intent, 'Completed');
     await untilListed('ann', false);
     await until(
-      async () => attributeOf(await describeRun(intent), 'KeysagaPhase') === 'Completed',
+      async () => attributeOf(await describeRun(idOf(intent)), 'KeysagaPhase') === 'Completed',
       { deadlineMs: 30_000, what: 'the phase shows' },
     );
   });

@@ -4,7 +4,7 @@ import type { GenerateKeyRequest } from '../../schema/contracts/key.ts';
 import type { KeygenOutcome, KeygenStatus } from '../../schema/contracts/saga.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { keyRequest, uniqueId } from './support/fixtures.ts';
-import { codeOf, Stage, until } from './support/stage.ts';
+import { codeOf, gate, Stage, until } from './support/stage.ts';
 import type { Step, World } from './support/world.ts';
 
 let stage: Stage;
@@ -182,6 +182,45 @@ describe('key generation', () => {
       key: { keyId: late.request.requestId },
     });
     expect(late.world.count('destroy')).toBe(0);
+  });
+
+  it('a reset of what is certified makes no second key: it goes on from the certificates', async () => {
+    const { world, handle, status } = await begin((w) => w.certify('a-1'));
+    const { key } = (await handle.result()) as KeygenOutcome;
+    expect(key).toEqual(world.certified?.key);
+    for (const step of ['prepare', 'round', 'certifyKey', 'abort', 'destroy'] as const)
+      expect(world.count(step), step).toBe(0);
+    expect(world.inputs('activate')).toHaveLength(3);
+    for (const { attempt, certificates } of world.inputs('activate')) {
+      expect(attempt).toBe('a-1');
+      expect(certificates).toEqual(world.certified?.certificates);
+    }
+    expect(await status()).toMatchObject({
+      phase: 'Active',
+      certificates: 3,
+      address: key.address,
+    });
+  });
+
+  it('a reset of what is certified, cancelled while it reserves, goes forward too', async () => {
+    const hold = gate();
+    const { world, handle } = await begin((w) => {
+      w.certify('a-1');
+      w.on('reserveKey', async (_input, n) => {
+        if (n > 0) return undefined;
+        await hold.passed;
+        throw new KeysagaError('VersionConflict', 'tried again');
+      });
+      w.on('failKey', () => {
+        throw new KeysagaError('PivotPassed', 'certified by all');
+      });
+    });
+    await until('reserve', () => world.count('reserveKey') === 1);
+    expect(await handle.executeUpdate('cancelTransfer')).toMatchObject({ path: 'compensate' });
+    hold.open();
+    await expect(handle.result()).resolves.toMatchObject({ key: world.certified?.key });
+    expect(world.count('failKey')).toBe(1);
+    expect(world.count('destroy')).toBe(0);
   });
 
   it('parties that disagree about the key: nothing is certified', async () => {

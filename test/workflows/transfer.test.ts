@@ -5,7 +5,7 @@ import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { TransferInput } from '../../schema/contracts/saga.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { APPROVERS, approval, inputOf, intent, iso, uniqueId } from './support/fixtures.ts';
-import { bytesAsText, codeOf, Stage, until, untilStatus } from './support/stage.ts';
+import { bytesAsText, codeOf, gate, Stage, until, untilStatus } from './support/stage.ts';
 import { PAYMENT_ID, type Step, VOID_ID, type World } from './support/world.ts';
 
 let stage: Stage;
@@ -29,13 +29,6 @@ async function approve({ i, handle }: Running): Promise<void> {
   for (const name of ['alice', 'bob'] as const)
     await handle.executeUpdate('approve', { args: [approval(i, name, Date.now())] });
 }
-const gate = (): { open: () => void; passed: Promise<void> } => {
-  let open = (): void => {};
-  const passed = new Promise<void>((resolve) => {
-    open = resolve;
-  });
-  return { open, passed };
-};
 
 describe('the path', () => {
   it('takes exactly the hops of its critical path', async () => {

@@ -190,6 +190,15 @@ export async function codeOf(promise: Promise<unknown>): Promise<string> {
   return 'it did not fail';
 }
 
+/** Something that a scripted step waits for. */
+export const gate = (): { open: () => void; passed: Promise<void> } => {
+  let open = (): void => {};
+  const passed = new Promise<void>((resolve) => {
+    open = resolve;
+  });
+  return { open, passed };
+};
+
 export async function until(what: string, met: () => boolean, deadlineMs = 30_000): Promise<void> {
   const deadline = Date.now() + deadlineMs;
   while (!met()) {

@@ -11,7 +11,7 @@ import type {
   PartyActivities,
 } from '../../../schema/contracts/activities.ts';
 import { KeysagaError } from '../../../schema/contracts/errors.ts';
-import type { SignedCertificate } from '../../../schema/contracts/key.ts';
+import type { KeyDescriptor, SignedCertificate } from '../../../schema/contracts/key.ts';
 import type {
   Envelope,
   RoundAnswer,
@@ -19,7 +19,7 @@ import type {
 } from '../../../schema/contracts/party.ts';
 import type { SignedPolicy } from '../../../schema/contracts/policy.ts';
 import type { PolicyProgress } from '../../../schema/contracts/policy-change.ts';
-import type { PartyId } from '../../../schema/contracts/primitives.ts';
+import type { AttemptId, PartyId } from '../../../schema/contracts/primitives.ts';
 import { descriptor, NETWORK, policy } from './fixtures.ts';
 
 type Everything = LedgerActivities & ChainActivities & PartyActivities;
@@ -43,12 +43,21 @@ export class World {
   policy: SignedPolicy = policy();
   pivotPassed = false;
   signRounds = 2;
+  /** What the ledger knows of an earlier run of this key generation. */
+  certified: { key: KeyDescriptor; certificates: readonly SignedCertificate[] } | undefined;
   /** What `confirm` says, by transaction id; absent: it waits. */
   readonly chain = new Map<string, { confirmations: number; final: boolean }>();
   autoConfirm = true;
   readonly #sent = new Set<string>();
   readonly #built: Partial<Built> = {};
 
+  certify(attempt: string): void {
+    const key = descriptor('w-certified', this.parties, this.threshold);
+    const certificates = key.parties.map((party) =>
+      certificateOf(key, attempt as AttemptId, party),
+    );
+    this.certified = { key, certificates };
+  }
   /** Changes the answer of a step, or of one party's step (`prepare alpha`). `undefined` from it: the usual answer. */
   on(step: Step | `${Step} ${string}`, scripted: Scripted): this {
     this.#script.set(step, scripted);
@@ -115,6 +124,7 @@ export class World {
       protocol: 'frost-bip340',
       policyHash: policyHash(this.policy.policy),
       keygenRounds: 3,
+      ...(this.certified === undefined ? {} : { certified: this.certified }),
     }),
     certifyKey: () => undefined,
     activateWallet: () => undefined,
@@ -251,25 +261,7 @@ export class World {
       .map(
         (to): Envelope => ({ ...broadcast, to: to as PartyId, enc: hex(1, 32), body: hex(10, 8) }),
       );
-    const certificate = {
-      certificate: {
-        party,
-        attempt: request.attempt,
-        keyId: key.keyId,
-        walletId: key.walletId,
-        publicKey: key.publicKey,
-        epoch: 0,
-        network: key.network,
-        address: key.address,
-        protocol: key.protocol,
-        threshold: key.threshold,
-        parties: key.parties,
-        publicPackageHash: hex(11),
-        policyHash: key.policyHash,
-        transcriptHash: key.transcriptHash,
-      },
-      signature: hex(12, 64),
-    } satisfies SignedCertificate;
+    const certificate = certificateOf(key, request.attempt, party);
     return {
       attempt: request.attempt,
       round: request.round,
@@ -301,6 +293,30 @@ export class World {
     }
   }
 }
+
+const certificateOf = (
+  key: KeyDescriptor,
+  attempt: AttemptId,
+  party: PartyId,
+): SignedCertificate => ({
+  certificate: {
+    party,
+    attempt,
+    keyId: key.keyId,
+    walletId: key.walletId,
+    publicKey: key.publicKey,
+    epoch: 0,
+    network: key.network,
+    address: key.address,
+    protocol: key.protocol,
+    threshold: key.threshold,
+    parties: key.parties,
+    publicPackageHash: hex(11),
+    policyHash: key.policyHash,
+    transcriptHash: key.transcriptHash,
+  },
+  signature: hex(12, 64),
+});
 
 /** Worlds by request id: the workers are shared by all tests of a file. */
 export class Worlds {
