@@ -25,26 +25,26 @@ const replaced = ({ psbt }: Released): Replaced => ({
   ),
 });
 
-const conflict = (reason: string, message: string): KeysagaError =>
-  new KeysagaError('StateConflict', message, { reason });
-
 /**
- * The released transactions that could still get into a block: not those that lost an input to another transaction
- * which is final. @throws KeysagaError `StateConflict` (`reason`: `confirmed`, `excluded`).
+ * The released transactions that are in a block or could still get into one: not those that lost an input to another
+ * transaction which is final. @throws KeysagaError `StateConflict` (`reason`: `excluded`).
  */
 export function threatening(
   released: readonly Released[],
   final: (spentHeight: number) => boolean,
 ): Released[] {
   const alive = released.filter(({ psbt, spent }) => {
-    const lost = spent.filter((output) => output !== undefined && output.spentBy !== null);
-    if (lost.some((output) => output?.spentBy === psbt.txid)) {
-      throw conflict('confirmed', 'a released transaction is in a block: nothing is left to void');
-    }
+    const lost = spent.filter(
+      (output) => output !== undefined && output.spentBy !== null && output.spentBy !== psbt.txid,
+    );
     return !lost.some((output) => final(output?.spentHeight ?? Number.POSITIVE_INFINITY));
   });
   if (alive.length === 0) {
-    throw conflict('excluded', 'another transaction has already excluded every released one');
+    throw new KeysagaError(
+      'StateConflict',
+      'another transaction has already excluded every released one',
+      { reason: 'excluded' },
+    );
   }
   return alive;
 }
@@ -57,7 +57,9 @@ const unspendable = (): KeysagaError =>
 /**
  * Spends at least one input of each. Greedy hitting set: the unspent output that most of the uncovered ones share, the
  * largest of those; more of their outputs are added while the value does not carry fee and output. An anchor comes first
- * of all, since parties sign no void without it.
+ * of all, since parties sign no void without it. An output that a released one has spent in a block counts as unspent: a
+ * reorganisation may bring it back, and until then the refused void is what shows, also to a coordinator that never saw
+ * the payment signed, which transaction took its input.
  * @throws KeysagaError `LeaseUnavailable` when an input of one is not spendable now; `FeeAboveCap`;
  * `InsufficientFunds` when all inputs together carry no fee that replaces.
  */
@@ -69,9 +71,10 @@ export function planVoid(
   anchor?: Anchor,
 ): Plan {
   const usable = new Map<string, WatchedOutput>();
+  const takers = new Set<string | null>(alive.map(({ psbt }) => psbt.txid)).add(null);
   for (const { spent } of alive) {
     for (const output of spent) {
-      if (output !== undefined && output.spentBy === null) usable.set(outpoint(output), output);
+      if (output !== undefined && takers.has(output.spentBy)) usable.set(outpoint(output), output);
     }
   }
   const covers = (output: WatchedOutput): number[] =>

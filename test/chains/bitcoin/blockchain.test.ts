@@ -381,9 +381,14 @@ describe('a void', () => {
       by: signed.id,
       final: true,
     });
-    expect(await failure(chain.buildVoid(from.descriptor, [payment.unsigned], cap))).toMatchObject({
-      code: 'StateConflict',
-      details: { reason: 'confirmed' },
+    // Whoever asks for a void only now, and never saw the payment signed, learns the same from it.
+    const late = await chain.buildVoid(from.descriptor, [payment.unsigned], cap);
+    const signedLate = from.sign(late.unsigned);
+    expect((await chain.broadcast(signedLate)).status).toBe('unclear');
+    expect(await chain.lookup(signedLate.id, late.unsigned, from.key.publicKey)).toEqual({
+      status: 'conflicted',
+      by: signed.id,
+      final: true,
     });
   });
 

@@ -274,13 +274,17 @@ describe('the inputs of a void', () => {
     expect(() => threatening([dead], () => true)).toThrowError(
       expect.objectContaining({ code: 'StateConflict' }),
     );
+  });
+
+  it('are those that a released transaction took in a block, which the void is about', () => {
     const own = released([coin(50_000n)]);
     const mined: Released = {
       ...own,
       spent: own.spent.map((one) => one && { ...one, spentBy: own.psbt.txid, spentHeight: 9 }),
     };
-    expect(() => threatening([mined], () => false)).toThrowError(
-      expect.objectContaining({ code: 'StateConflict', details: { reason: 'confirmed' } }),
-    );
+    for (const final of [true, false]) expect(threatening([mined], () => final)).toEqual([mined]);
+    expect(planVoid([mined], key.script, rates, cap).inputs.map(({ txid }) => txid)).toEqual([
+      own.spent[0]?.txid,
+    ]);
   });
 });
