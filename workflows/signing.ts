@@ -114,7 +114,7 @@ async function attemptSigning(
     signers: [...signers],
     intent,
     line: 0,
-    approvals: saga.desk.approvals,
+    approvals: saga.approvalsFor(job.purpose),
     policyHash: reservation.policyHash,
     unsigned: job.built.unsigned,
   };

@@ -3,13 +3,16 @@ import {
   CancellationScope,
   condition,
   type EventGroupMarker,
+  patched,
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
 import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
+import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
 import type { TransferIntent } from '../schema/contracts/intent.ts';
+import type { SigningPurpose } from '../schema/contracts/party.ts';
 import type { TransferPolicy } from '../schema/contracts/policy-change.ts';
 import type { AttemptId } from '../schema/contracts/primitives.ts';
 import type {
@@ -58,6 +61,8 @@ export class TransferSaga {
   /** The payment was handed to a node, or may have been. */
   sent = false;
   voidTransactionId: string | undefined;
+  /** The payment was final on chain before this run began. */
+  paid: { readonly transactionId: string; readonly confirmations: number } | undefined;
   confirmations = 0;
   failure: FailureInfo | undefined;
   /** Nothing can change the end any more. */
@@ -71,6 +76,8 @@ export class TransferSaga {
   readonly #groups = new PhaseGroups();
   readonly #attributes = new SearchAttributes();
   #reservation: Reservation | undefined;
+  /** Approvals that an earlier run counted. */
+  #earlier: readonly SignedApproval[] = [];
   #interruption: KeysagaError | undefined;
   /** The version changed after the reservation. */
   #recounted = false;
@@ -153,6 +160,30 @@ export class TransferSaga {
       this.interrupt(new KeysagaError('IntentRejected', `Rejected by ${by}.`, { approver: by }));
     this.changed();
     return true;
+  }
+  /**
+   * A reset forgot what the ledger did not: the pivot, after which nothing is undone, the signed payment, and the decisions
+   * that have expired since, without which no party signs a void.
+   */
+  recall(): void {
+    if (!this.reservation.pivotPassed) return;
+    this.pivotPassed = true;
+    this.undos.dismissAll();
+    const { earlier } = this.reservation;
+    if (earlier === undefined || !patched('recall-payment')) return;
+    this.#earlier = earlier.decisions.filter(({ approval }) => approval.decision === 'approve');
+    this.paid = earlier.paid;
+    this.sent = earlier.sent;
+    this.transaction = earlier.signed;
+    this.transactionId = earlier.signed?.id;
+    this.changed();
+  }
+  /** What parties are shown. For a void they ask for approvals that counted once. */
+  approvalsFor(purpose: SigningPurpose): SignedApproval[] {
+    const own = this.desk.approvals;
+    if (purpose === 'payment') return own;
+    const known = new Set(own.map(({ signature }) => signature));
+    return [...own, ...this.#earlier.filter(({ signature }) => !known.has(signature))];
   }
   get quorum(): number {
     return this.#reservation?.policy.policy.quorum ?? 0;

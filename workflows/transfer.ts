@@ -7,11 +7,12 @@ import {
   allHandlersFinished,
   CancellationScope,
   condition,
+  patched,
   workflowInfo,
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
-import type { BuildAnswer } from '../schema/contracts/activities.ts';
+import type { BuildAnswer, Reservation } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import { TransferInput, type TransferResult } from '../schema/contracts/saga.ts';
@@ -57,7 +58,9 @@ function readInput(raw: unknown): TransferInput {
 /** The saga's path. Throws what ends it otherwise; `undo` decides what follows. */
 async function pay(saga: TransferSaga): Promise<Final> {
   await reserve(saga);
-  const signed = await payment(saga);
+  if (saga.paid !== undefined) return finalOf(saga.paid);
+  // Signed before a reset: everybody who had to approve it has, whatever has expired since.
+  const signed = saga.transaction ?? (await payment(saga));
   saga.pivotPassed = true;
   saga.undos.dismissAll();
   saga.transactionId = signed.id;
@@ -92,9 +95,21 @@ async function payment(saga: TransferSaga): Promise<SignedTransaction> {
   }
 }
 
+const finalOf = ({ transactionId, confirmations }: NonNullable<TransferSaga['paid']>): Final => ({
+  won: 'payment',
+  id: transactionId,
+  confirmations,
+});
+
+const reservation = (saga: TransferSaga): Promise<Reservation> =>
+  ledger('reserve', 'reserve', saga.group()).reserve({
+    intent: saga.intent,
+    intentDigest: saga.input.intentDigest,
+    workflowId: workflowInfo().workflowId,
+  });
+
 async function reserve(saga: TransferSaga): Promise<void> {
-  const { intent, input } = saga;
-  const { requestId } = intent;
+  const { requestId } = saga.intent;
   saga.undos.register({
     step: 'release the reservation',
     run: () =>
@@ -103,18 +118,8 @@ async function reserve(saga: TransferSaga): Promise<void> {
         reason: saga.failure?.code ?? 'undone',
       }),
   });
-  saga.reservation = await saga.run(() =>
-    ledger('reserve', 'reserve', saga.group()).reserve({
-      intent,
-      intentDigest: input.intentDigest,
-      workflowId: workflowInfo().workflowId,
-    }),
-  );
-  // A reset forgot the pivot, the ledger did not: nothing before it may be undone any more.
-  if (saga.reservation.pivotPassed) {
-    saga.pivotPassed = true;
-    saga.undos.dismissAll();
-  }
+  saga.reservation = await saga.run(() => reservation(saga));
+  saga.recall();
 }
 
 /** Waits for the quorum, days if it must, and for the policy's start delay. Ends with the intent's expiry. */
@@ -242,8 +247,15 @@ async function undo(saga: TransferSaga, error: unknown): Promise<Final> {
       rethrowDefect(met);
       saga.pivotPassed = true;
       saga.undos.dismissAll();
+      if (patched('ask-again-past-pivot')) {
+        saga.reservation = await saga.insist('asking what the ledger knows', () =>
+          reservation(saga),
+        );
+        saga.recall();
+      }
     }
     if (!saga.pivotPassed) return end(saga, reason);
+    if (saga.paid !== undefined) return finalOf(saga.paid);
   }
   const final = await voidLine(saga, reason);
   if (final.won === 'payment') return final;

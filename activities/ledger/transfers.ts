@@ -6,6 +6,7 @@ import type { Lease, Transaction } from '../../core/ports/ledger.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
   decideTransfer,
+  finalPayment,
   phaseFacts,
   pivotPassed,
   reportedPhase,
@@ -59,6 +60,20 @@ const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
     { cause },
   );
 
+/** What a saga past its pivot has to know of itself, should a reset have made it forget. */
+function leftBy(transfer: Transfer): NonNullable<Reservation['earlier']> {
+  const { decisions, signed, broadcast, finality } = transfer;
+  const paid = finalPayment(transfer);
+  return {
+    decisions,
+    sent: broadcast.payment !== null,
+    ...(signed.payment === null ? {} : { signed: signed.payment }),
+    ...(paid === undefined
+      ? {}
+      : { paid: { transactionId: paid, confirmations: finality.payment?.confirmations ?? 0 } }),
+  };
+}
+
 export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
   const { uow, chains, policies, protocols, clock } = deps;
   const keyOf = createKeyReader(uow);
@@ -89,7 +104,8 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
           failure: transfer.end.failure.code,
         },
       );
-    return answer({ ...transfer, pivotPassed: pivotPassed(transfer) }, key);
+    const reservation = await answer({ ...transfer, pivotPassed: pivotPassed(transfer) }, key);
+    return reservation.pivotPassed ? { ...reservation, earlier: leftBy(transfer) } : reservation;
   };
 
   const checkFresh = (intent: TransferIntent): void => {
@@ -250,6 +266,10 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
       await commit(deps, 'release', async (tx) => {
         const { state, version } = await tx.events.load(streams.transfer(requestId), transferFold);
         if (state === null) return giveUp(tx, requestId);
+        if (state.end?.kind === 'completed')
+          throw new KeysagaError('PivotPassed', `Transfer ${requestId} has completed.`, {
+            requestId,
+          });
         if (state.end !== null) return;
         // In the same transaction nothing can be built or pass its pivot any more.
         const phase = reportedPhase(state.phase, 'Compensating', phaseFacts(state));

@@ -70,6 +70,15 @@ export type Reservation = {
   readonly ranking: readonly PartyId[];
   /** Set when an earlier run of this workflow came further (a reset): the saga goes on from there. */
   readonly pivotPassed: boolean;
+  /** With `pivotPassed`: what else that run left in the ledger. Absent in answers of an earlier release. */
+  readonly earlier?: {
+    readonly decisions: readonly SignedApproval[];
+    readonly signed?: SignedTransaction;
+    /** The signed payment was handed to a node. */
+    readonly sent: boolean;
+    /** The payment that is final on chain. */
+    readonly paid?: { readonly transactionId: string; readonly confirmations: number };
+  };
 };
 
 export interface LedgerActivities {
@@ -79,6 +88,7 @@ export interface LedgerActivities {
     intentDigest: string;
     workflowId: string;
   }): Promise<Reservation>;
+  /** Refuses with `PivotPassed` when the payment may be out, or is. */
   release(input: { requestId: RequestId; reason: string }): Promise<void>;
   recordDecision(input: { requestId: RequestId; signed: SignedApproval }): Promise<void>;
   /** Appends `PivotPassed`, excluding a lease release in one transaction. Fails `PivotRefused` when the lease is gone. */

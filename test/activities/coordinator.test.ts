@@ -119,7 +119,12 @@ describe('a transfer', () => {
     expect(built.fee).toBe('5000');
     await twice(() => pivot());
     // After a reset the saga learns of the pivot, and gets the very same bytes.
-    expect(await world.ledger.reserve(world.asked(intent))).toMatchObject({ pivotPassed: true });
+    const known = await world.ledger.reserve(world.asked(intent));
+    expect(known).toMatchObject({ pivotPassed: true, earlier: { sent: false } });
+    expect(known.earlier?.decisions.map(({ approval }) => approval.approver)).toEqual(
+      approvers.map(({ name }) => name),
+    );
+    expect(known.earlier).not.toHaveProperty('signed');
     world.node.fee = { units: 2000, microLamports: 1n };
     expect((await world.chain.build({ intent })).unsigned).toEqual(built.unsigned);
     const tx = await twice(() => attach(built.unsigned as never));
@@ -142,7 +147,13 @@ describe('a transfer', () => {
     expect(await world.leases()).toEqual([{ owner: 'r1', state: 'consumed' }]);
     expect(await wallet()).toMatchObject({ open: {}, ended: [{ how: 'spent', amount: '100000' }] });
     // A reset saga of a completed transfer walks to the same end, and a failed report cannot undo it.
-    expect(await world.ledger.reserve(world.asked(intent))).toMatchObject({ pivotPassed: true });
+    expect(await world.ledger.reserve(world.asked(intent))).toMatchObject({
+      pivotPassed: true,
+      earlier: { signed: tx, sent: true, paid: { transactionId: tx.id, confirmations: 3 } },
+    });
+    await expect(world.ledger.release({ requestId: r1, reason: 'x' })).rejects.toMatchObject({
+      code: 'PivotPassed',
+    });
     await expect(world.ledger.fail({ requestId: r1, failure })).rejects.toMatchObject({
       code: 'StateConflict',
     });

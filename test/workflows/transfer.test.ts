@@ -35,6 +35,7 @@ describe('the path', () => {
     const run = await begin();
     await untilStatus(run.handle, 'waiting', (s) => s.phase === 'AwaitingApprovals');
     await run.handle.signal('approve', approval(run.i, 'alice', Date.now()));
+    await untilStatus(run.handle, 'one', (s) => s.approvals.length === 1);
     const receipt = await run.handle.executeUpdate('approve', {
       args: [approval(run.i, 'bob', Date.now())],
     });
@@ -625,20 +626,10 @@ describe('past the pivot', () => {
   });
   const cancel = (run: Running): Promise<unknown> => run.handle.executeUpdate('cancelTransfer');
 
-  it('a workflow reset goes on without signing again', async () => {
-    const run = await begin((world) => {
-      world.autoConfirm = false;
-    });
-    await approve(run);
-    await untilStatus(run.handle, 'confirming', (s) => s.phase === 'Confirming');
+  /** What `temporal workflow reset` does: a new run from the first task, with the messages of the old one. */
+  async function reset(run: Running): Promise<WorkflowHandle> {
     const { events } = await run.handle.fetchHistory();
     const first = events?.find((event) => event.workflowTaskCompletedEventAttributes);
-    const before = { rounds: run.world.count('round'), attaches: run.world.count('attach') };
-    run.world.on('build', async (input: never) => {
-      const usual = (await stage.worlds.for('shape').answer('build', input)) as object;
-      return { ...usual, signed: { network: run.i.chain, id: PAYMENT_ID, bytes: '0200' } };
-    });
-    run.world.autoConfirm = true;
     await stage.client.workflowService.resetWorkflowExecution({
       namespace: stage.namespace,
       workflowExecution: { workflowId: run.handle.workflowId },
@@ -646,12 +637,105 @@ describe('past the pivot', () => {
       requestId: uniqueId('reset'),
       reason: 'test',
     });
-    const handle = stage.client.workflow.getHandle(run.handle.workflowId);
+    return stage.client.workflow.getHandle(run.handle.workflowId);
+  }
+
+  it.each([true, false])(
+    'a workflow reset goes on without signing again, told by the reservation: %s',
+    async (told) => {
+      const run = await begin((world) => {
+        world.autoConfirm = false;
+        world.earlierKnown = told;
+      });
+      await approve(run);
+      await untilStatus(run.handle, 'confirming', (s) => s.phase === 'Confirming');
+      const before = { rounds: run.world.count('round'), attaches: run.world.count('attach') };
+      run.world.on('build', async (input: never) => {
+        const usual = (await stage.worlds.for('shape').answer('build', input)) as object;
+        return { ...usual, signed: { network: run.i.chain, id: PAYMENT_ID, bytes: '0200' } };
+      });
+      run.world.autoConfirm = true;
+      const handle = await reset(run);
+      await expect(handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
+      expect(run.world.count('reserve')).toBe(2);
+      expect(run.world.count('build')).toBe(told ? 1 : 2);
+      expect({ rounds: run.world.count('round'), attaches: run.world.count('attach') }).toEqual(
+        before,
+      );
+    },
+  );
+
+  it('a reset that is cancelled follows the payment that was sent, beside a void that cannot be built', async () => {
+    const run = await begin((world) => {
+      world.autoConfirm = false;
+      world.on('buildVoid', () => {
+        throw new KeysagaError('StateConflict', 'another transaction took its input');
+      });
+    });
+    await approve(run);
+    await untilStatus(run.handle, 'confirming', (s) => s.phase === 'Confirming');
+    const hold = gate();
+    run.world.on('reserve', () => hold.passed);
+    const handle = await reset(run);
+    await until('the new run reserves', () => run.world.count('reserve') === 2);
+    await handle.executeUpdate('cancelTransfer');
+    hold.open();
+    await until('a void is wanted', () => run.world.count('buildVoid') > 0);
+    run.world.chain.set(PAYMENT_ID, { confirmations: 2, final: true });
     await expect(handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
-    expect(run.world.count('reserve')).toBe(2);
-    expect({ rounds: run.world.count('round'), attaches: run.world.count('attach') }).toEqual(
-      before,
+    expect(run.world.inputs('broadcast')).toHaveLength(1);
+  });
+
+  it('a completed transfer that is reset and cancelled while it reserves ends completed', async () => {
+    const run = await begin();
+    await approve(run);
+    await run.handle.result();
+    const hold = gate();
+    run.world.on('reserve', async (_input, n) => {
+      if (n !== 1) return undefined;
+      await hold.passed;
+      throw new KeysagaError('VersionConflict', 'tried again, but for the cancel');
+    });
+    const handle = await reset(run);
+    await until('the new run reserves', () => run.world.count('reserve') === 2);
+    await handle.executeUpdate('cancelTransfer');
+    hold.open();
+    await expect(handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
+    expect(run.world.count('release')).toBe(1);
+    expect(run.world.count('reserve')).toBe(3);
+    for (const step of ['fail', 'buildVoid'] as const) expect(run.world.count(step), step).toBe(0);
+  });
+
+  /** A run that a reset began when approvals and intent had long expired; it gets the old messages. */
+  async function late(left: World['left'] = {}) {
+    const hour = 3_600_000;
+    const then = Date.now() - 10 * hour;
+    const i = intent(then, { expiresAt: iso(then + 5 * hour) });
+    const approvals = (['alice', 'bob'] as const).map((name) =>
+      approval(i, name, then, { validUntil: iso(then + 4 * hour) }),
     );
+    const world = stage.worlds.for(i.requestId);
+    world.pivotPassed = true;
+    world.left = { ...left, decisions: approvals };
+    const handle = await stage.transfer(inputOf(i));
+    for (const signed of approvals) await handle.signal('approve', signed);
+    return { world, approvals, handle };
+  }
+
+  it('a late reset delivers what is signed, whatever has expired since', async () => {
+    const signed = { network: intent(0).chain, id: PAYMENT_ID, bytes: '0200' };
+    const { world, handle } = await late({ signed });
+    await expect(handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
+    expect(world.hops).toEqual(['reserve', 'broadcast', 'confirm', 'settle']);
+  });
+
+  it('a late reset voids what is not signed, with the approvals that counted once', async () => {
+    const { world, approvals, handle } = await late();
+    expect(await codeOf(handle.result())).toBe('IntentExpired');
+    expect(world.inputs('fail')[0]).toMatchObject({ voidTransactionId: VOID_ID });
+    const asked = world.inputs('prepare').filter((request) => request.kind === 'sign');
+    expect(asked.map(({ purpose }) => purpose)).toEqual(['void', 'void']);
+    for (const request of asked) expect(request.approvals).toEqual(approvals);
   });
 });
 

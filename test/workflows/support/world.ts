@@ -9,6 +9,7 @@ import type {
   ChainActivities,
   LedgerActivities,
   PartyActivities,
+  Reservation,
 } from '../../../schema/contracts/activities.ts';
 import { KeysagaError } from '../../../schema/contracts/errors.ts';
 import type { KeyDescriptor, SignedCertificate } from '../../../schema/contracts/key.ts';
@@ -43,6 +44,10 @@ export class World {
   policy: SignedPolicy = policy();
   pivotPassed = false;
   signRounds = 2;
+  /** The ledger tells a saga past its pivot what an earlier run left; one of an earlier release does not. */
+  earlierKnown = true;
+  /** What a run left there that no step of this test wrote. */
+  left: Partial<NonNullable<Reservation['earlier']>> = {};
   /** What the ledger knows of an earlier run of this key generation. */
   certified: { key: KeyDescriptor; certificates: readonly SignedCertificate[] } | undefined;
   /** What `confirm` says, by transaction id; absent: it waits. */
@@ -109,8 +114,11 @@ export class World {
       signRounds: this.signRounds,
       ranking: this.parties,
       pivotPassed: this.pivotPassed,
+      ...(this.pivotPassed && this.earlierKnown ? { earlier: this.#earlier() } : {}),
     }),
-    release: () => undefined,
+    release: () => {
+      if (this.pivotPassed) throw new KeysagaError('PivotPassed', 'The pivot stands.');
+    },
     recordDecision: () => undefined,
     passPivot: () => {
       this.pivotPassed = true;
@@ -212,6 +220,22 @@ export class World {
       clock: new Date().toISOString(),
     }),
   };
+
+  /** What the steps so far left in the ledger. */
+  #earlier(): NonNullable<Reservation['earlier']> {
+    const of = (step: 'attach' | 'broadcast') =>
+      this.inputs(step).filter(({ purpose }) => purpose === 'payment').length > 0;
+    const paid = this.inputs('settle')[0];
+    return {
+      decisions: this.inputs('recordDecision').map(({ signed }) => signed),
+      ...(of('attach') ? { signed: { network: NETWORK, id: PAYMENT_ID, bytes: '0200' } } : {}),
+      sent: of('broadcast'),
+      ...this.left,
+      ...(paid === undefined
+        ? {}
+        : { paid: { transactionId: paid.transactionId, confirmations: paid.confirmations } }),
+    };
+  }
 
   readonly receipts = new Set<string>();
   policyProgress(of: { policyId: string; version: number }, hash: string): PolicyProgress {
