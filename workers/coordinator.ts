@@ -63,8 +63,10 @@ main('coordinator', async (log) => {
   const workers = await Promise.all([
     Worker.create(createSagasWorkerOptions({ ...shared, bundle: await bundle })),
     activityWorker(TASK_QUEUES.ledger, service.ledger, 32),
-    // `confirm` waits for blocks while it occupies its slot, so there are many more of them than cores.
-    activityWorker(TASK_QUEUES.chain, service.chain, 200),
+    // With `confirm` too, which sagas of earlier releases scheduled here.
+    activityWorker(TASK_QUEUES.chain, service.chain, 100),
+    // It waits for blocks while it occupies its slot, so there are many more of them than cores.
+    activityWorker(TASK_QUEUES.confirm, { confirm: service.chain.confirm }, 500),
   ]);
   await serve(log, workers, connection, { role: 'coordinator', bundle: (await bundle).hash }, [
     () => service.close(),

@@ -96,7 +96,7 @@ export const profiles = {
   },
   /** Long poll; the heartbeat tells a dead worker from a slow chain. */
   confirm: {
-    taskQueue: TASK_QUEUES.chain,
+    taskQueue: TASK_QUEUES.confirm,
     startToCloseTimeout: HOUR,
     heartbeatTimeout: 10 * SECOND,
     retry: retry(500, 30 * SECOND),

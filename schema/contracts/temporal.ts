@@ -3,7 +3,13 @@ import { KeysagaError } from './errors.ts';
 import { PartyId, PolicyId, RequestId } from './primitives.ts';
 
 export const NAMESPACE = 'keysaga';
-export const TASK_QUEUES = { sagas: 'sagas', ledger: 'ledger', chain: 'chain' } as const;
+/** `confirm` waits for blocks, so it has a queue of its own: a full one must not keep anything from being sent. */
+export const TASK_QUEUES = {
+  sagas: 'sagas',
+  ledger: 'ledger',
+  chain: 'chain',
+  confirm: 'confirm',
+} as const;
 /** Queue of one party's activities. */
 export const partyQueue = (party: PartyId): string => `party-${party}`;
 

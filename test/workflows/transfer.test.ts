@@ -5,7 +5,7 @@ import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { TransferInput } from '../../schema/contracts/saga.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { APPROVERS, approval, inputOf, intent, iso, uniqueId } from './support/fixtures.ts';
-import { bytesAsText, codeOf, gate, Stage, until, untilStatus } from './support/stage.ts';
+import { bytesAsText, codeOf, gate, SLOTS, Stage, until, untilStatus } from './support/stage.ts';
 import { PAYMENT_ID, type Step, VOID_ID, type World } from './support/world.ts';
 
 let stage: Stage;
@@ -737,6 +737,27 @@ describe('past the pivot', () => {
     expect(asked.map(({ purpose }) => purpose)).toEqual(['void', 'void']);
     for (const request of asked) expect(request.approvals).toEqual(approvals);
   });
+});
+
+describe('waiting for blocks', () => {
+  it('by as many as may keeps nobody from being sent', async () => {
+    const wait = (world: World): void => {
+      world.autoConfirm = false;
+    };
+    const crowd = await Promise.all(Array.from({ length: SLOTS }, () => begin(wait)));
+    await Promise.all(crowd.map(approve));
+    await until('every slot is taken', () =>
+      crowd.every(({ world }) => world.count('confirm') > 0),
+    );
+    const next = await begin();
+    await approve(next);
+    await until('the next is sent', () => next.world.count('broadcast') === 1);
+    await untilStatus(next.handle, 'waits', (s) => s.phase === 'Confirming');
+    expect(next.world.count('confirm')).toBe(0);
+    for (const { world } of crowd) world.autoConfirm = true;
+    for (const { handle } of [next, ...crowd])
+      await expect(handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
+  }, 90_000);
 });
 
 describe('limits', () => {

@@ -26,6 +26,9 @@ export const dataConverter = createDataConverter({ keys: KEYS });
 const quiet = () => {};
 const INDEXED = { Keyword: 2, KeywordList: 7 } as const;
 
+/** Of each part's worker: so many activities of it at once. */
+export const SLOTS = 20;
+
 export type Kind = 'time-skipping' | 'local';
 
 export class Stage {
@@ -98,7 +101,9 @@ export class Stage {
       });
     await stage.sagas(worker);
     await stage.part(TASK_QUEUES.ledger, stage.worlds.activities(LEDGER_STEPS));
-    await stage.part(TASK_QUEUES.chain, stage.worlds.activities(CHAIN_STEPS));
+    const { confirm, ...chain } = stage.worlds.activities(CHAIN_STEPS);
+    await stage.part(TASK_QUEUES.chain, chain);
+    await stage.part(TASK_QUEUES.confirm, { confirm });
     for (const party of parties) await stage.party(party);
     return stage;
   }
@@ -124,7 +129,7 @@ export class Stage {
         taskQueue,
         activities,
         dataConverter,
-        maxConcurrentActivityTaskExecutions: 20,
+        maxConcurrentActivityTaskExecutions: SLOTS,
         interceptors: { activity: [activityFailures(quiet), heartbeats()] },
       }),
     );
