@@ -7,7 +7,7 @@ export type TransitionTable<S extends string, C extends string> = {
   readonly final: readonly S[];
   /** state → command → next state. */
   readonly transitions: { readonly [state in S]: { readonly [command in C]?: S } };
-  /** Seconds a state may last before its saga acts (past the pivot: before it alerts). */
+  /** Seconds a state may last before its saga shows an alert. */
   readonly limits?: { readonly [state in S]?: number };
 };
 

@@ -6,7 +6,9 @@ import {
   patched,
   setCurrentDetails,
   setHandler,
+  sleep,
 } from '@temporalio/workflow';
+import { TRANSFER_MACHINE } from '../core/transfer/machine.ts';
 import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
@@ -79,6 +81,8 @@ export class TransferSaga {
   /** Approvals that an earlier run counted. */
   #earlier: readonly SignedApproval[] = [];
   #interruption: KeysagaError | undefined;
+  #phaseTimer: CancellationScope | undefined;
+  #overdue = '';
   /** The version changed after the reservation. */
   #recounted = false;
 
@@ -197,8 +201,24 @@ export class TransferSaga {
 
   enter(phase: TransferPhase, waitingFor = ''): void {
     this.waitingFor = waitingFor;
-    this.clock.enter(phase);
+    if (this.clock.enter(phase)) this.#limit(phase);
     this.changed();
+  }
+  /** A phase that lasts longer than it should says so; that ends nothing. Its timer costs a task only when it fires. */
+  #limit(phase: TransferPhase): void {
+    this.#phaseTimer?.cancel();
+    this.#phaseTimer = undefined;
+    this.#overdue = '';
+    const seconds = TRANSFER_MACHINE.limits?.[phase];
+    if (seconds === undefined || !patched('phase-limits')) return;
+    this.#phaseTimer = new CancellationScope();
+    this.#phaseTimer
+      .run(async () => {
+        await sleep(seconds * 1_000, { summary: `${phase}: time limit` });
+        this.#overdue = `ALERT: ${phase} for longer than ${seconds} s`;
+        this.changed();
+      })
+      .catch(() => undefined);
   }
   wait(waitingFor: string): void {
     this.waitingFor = waitingFor;
@@ -244,7 +264,7 @@ export class TransferSaga {
       ...(this.attempt === undefined ? {} : { attempt: this.attempt }),
       attempts: this.attempts,
       parties: this.progress.rows,
-      waitingFor: this.waitingFor,
+      waitingFor: [this.#overdue, this.waitingFor].filter((part) => part !== '').join('; '),
       pivotPassed: this.pivotPassed,
       ...(this.transactionId === undefined ? {} : { transactionId: this.transactionId }),
       ...(this.transaction === undefined ? {} : { transaction: this.transaction }),

@@ -1,6 +1,7 @@
 /**
- * A signature's life cycle (R8) from key generation to confirmation, as data: states, commands, time limits, and
- * which domain event is which command. The wallet's key walks the first part once, each transfer the rest.
+ * A signature's life cycle (R8) from key generation to confirmation, as data: states, commands, and which domain event
+ * is which command. The wallet's key walks the first part once, each transfer the rest. Its time limits stand with the
+ * phases of the saga that shows them (`machine.ts`).
  */
 import type { DomainEvent } from '../../schema/contracts/events.ts';
 import { canApply, type TransitionTable } from '../state-machine.ts';
@@ -46,7 +47,6 @@ export const SIGNATURE_LIFE_CYCLE: TransitionTable<SignatureState, SignatureComm
     SigningFailed: {},
     BroadcastFailed: {},
   },
-  limits: { SigningPending: 60, SigningInProgress: 60, Signed: 120 },
 };
 
 /** The command an event stands for; `undefined` for events that are no change of a signature. */
@@ -86,18 +86,4 @@ export function advanceSignature(state: SignatureState, event: DomainEvent): Sig
   const command = signatureCommand(event);
   if (command === undefined || !canApply(SIGNATURE_LIFE_CYCLE, state, command)) return state;
   return SIGNATURE_LIFE_CYCLE.transitions[state][command] ?? state;
-}
-
-/**
- * What to do about a state that has lasted `seconds`, counted from the last approval at the earliest: before the
- * pivot its saga compensates; past it nothing may be given up, so the limit only alerts.
- */
-export function overdue(
-  state: SignatureState,
-  seconds: number,
-  facts: { readonly approved: boolean; readonly pivotPassed: boolean },
-): 'in-time' | 'compensate' | 'alert' {
-  const limit = SIGNATURE_LIFE_CYCLE.limits?.[state];
-  if (limit === undefined || !facts.approved || seconds <= limit) return 'in-time';
-  return facts.pivotPassed ? 'alert' : 'compensate';
 }

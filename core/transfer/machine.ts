@@ -63,7 +63,8 @@ export const TRANSFER_MACHINE: TransitionTable<TransferPhase, TransferCommand> =
     Completed: {},
     Failed: {},
   },
-  // R8's limits, counted from the last approval.
+  // R8's limits. They alert and end nothing: before the pivot it is `waitForParties` that decides when a signing is given
+  // up, since an absent party may be back in a minute, and past the pivot nothing may be given up.
   limits: { Preparing: 60, Signing: 60, Broadcasting: 120 },
 };
 

@@ -8,7 +8,7 @@ import {
   type TransferState,
   transferFold,
 } from '../../core/transfer/index.ts';
-import { overdue, SIGNATURE_LIFE_CYCLE } from '../../core/transfer/life-cycle.ts';
+import { SIGNATURE_LIFE_CYCLE } from '../../core/transfer/life-cycle.ts';
 import { DEFAULT_LIMITS, STEP_LIMITS } from '../../core/transfer/limits.ts';
 import { reportedPhase, TRANSFER_MACHINE } from '../../core/transfer/machine.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
@@ -318,15 +318,6 @@ describe('state machines', () => {
     expect(() => reportedPhase('Initiated', 'Voiding', facts)).toThrow(
       expect.objectContaining({ code: 'StateConflict' }),
     );
-  });
-  it('give up an overdue signature before the pivot, and only alert after it', () => {
-    const at = (approved: boolean, pivotPassed: boolean, seconds: number) =>
-      overdue('SigningInProgress', seconds, { approved, pivotPassed });
-    expect(at(true, false, 60)).toBe('in-time');
-    expect(at(true, false, 61)).toBe('compensate');
-    expect(at(true, true, 61)).toBe('alert');
-    expect(at(false, false, 999_999)).toBe('in-time');
-    expect(overdue('Signed', 121, { approved: true, pivotPassed: true })).toBe('alert');
   });
 });
 

@@ -1,5 +1,6 @@
 /** What takes hours or days, on the time-skipping server. */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { approval, inputOf, intent, iso, policy } from './support/fixtures.ts';
 import { codeOf, Stage, untilStatus } from './support/stage.ts';
 import { PAYMENT_ID } from './support/world.ts';
@@ -68,5 +69,30 @@ describe('waiting', () => {
     const begun = await stage.now();
     await expect(handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
     expect((await stage.now()) - begun).toBeGreaterThanOrEqual(7_200_000);
+  });
+});
+
+describe('a phase', () => {
+  it('that lasts longer than its limit says so, and what ends the saga is another limit', async () => {
+    const i = intent(await stage.now());
+    const { requestId } = i;
+    stage.worlds.for(requestId).on('prepare', () => {
+      throw new KeysagaError('PartyFenced', 'every party was restored');
+    });
+    const handle = await stage.transfer(inputOf(i, { waitForParties: 120 }));
+    for (const name of ['alice', 'bob'] as const)
+      await handle.signal('approve', approval(i, name, await stage.now()));
+    await untilStatus(handle, 'every set failed', (s) => s.waitingFor.startsWith('parties'));
+    await stage.env.sleep(90_000);
+    const late = await untilStatus(handle, 'late', (s) => s.waitingFor.startsWith('ALERT'));
+    expect(late.waitingFor).toMatch(/^ALERT: Preparing for longer than 60 s; parties/);
+    expect(late).toMatchObject({ phase: 'Preparing', pivotPassed: false });
+    const { currentDetails } = await handle.query<{ currentDetails: string }>(
+      '__temporal_workflow_metadata',
+    );
+    expect(currentDetails).toContain('ALERT: Preparing for longer than 60 s');
+    expect(await codeOf(handle.result())).toBe('PartyUnavailable');
+    const ended = await untilStatus(handle, 'ended', (s) => s.phase === 'Failed');
+    expect(ended.waitingFor).not.toContain('ALERT');
   });
 });
