@@ -4,43 +4,20 @@
  * bundle costs a third, and a killed worker is back so much sooner. Packages with native parts, or that load
  * files by path, stay outside.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
 import { repoRoot } from './paths.ts';
+import { programFile } from './program-file.mjs';
 
-/** Everything that a program may be made of. */
-const SOURCES = [
-  ...['activities', 'api', 'bench', 'chains', 'client', 'core', 'dev', 'mpc'],
-  ...['schema', 'storage', 'wire', 'workers', 'workflows'],
-];
 const EXTERNAL = ['@temporalio/*', 'pino', 'tsx', 'esbuild', 'bufferutil', 'utf-8-validate'];
 /** Temporal's SDK loads these by path with `require`, so each is a file of its own beside the program. */
 const CONVERTERS = ['payload-converter', 'failure-converter'] as const;
-/** Changed with the way programs are made. */
-const RECIPE = 1;
-
-const folder = join(repoRoot, '.cache', 'programs');
-
-async function contentHash(script: string): Promise<string> {
-  const lists = await Promise.all(
-    [...new Set([...SOURCES, dirname(script)])].map(async (name) => {
-      const entries = await readdir(join(repoRoot, name), { withFileTypes: true, recursive: true });
-      return entries
-        .filter((entry) => entry.isFile() && /\.m?ts$/.test(entry.name))
-        .map((entry) => join(entry.parentPath, entry.name));
-    }),
-  );
-  const hash = createHash('sha256').update(`${RECIPE}\n${repoRoot}\n`);
-  for (const path of [...new Set([...lists.flat(), join(repoRoot, 'package-lock.json')])].sort()) {
-    const content = await readFile(path);
-    hash.update(`${relative(repoRoot, path)}\n${content.length}\n`).update(content);
-  }
-  return hash.digest('hex').slice(0, 32);
-}
+/** Put together, since this module is part of a program too. */
+const HERE = ['import', 'meta', 'url'].join('.');
 
 /** A module finds the files beside its source (migrations, the workflows) from its source's place, not the bundle's. */
 const atHome = (converters: string): Plugin => ({
@@ -55,7 +32,7 @@ const atHome = (converters: string): Plugin => ({
               (name) =>
                 `export const ${name.replace(/-c/, 'C')}Path = ${JSON.stringify(join(converters, `${name}.cjs`))};`,
             ).join('\n')
-          : source.replaceAll('import.meta.url', JSON.stringify(pathToFileURL(path).href));
+          : source.replaceAll(HERE, JSON.stringify(pathToFileURL(path).href));
       return { contents, loader: 'ts' };
     });
   },
@@ -86,7 +63,8 @@ async function put(path: string, content: Uint8Array): Promise<void> {
   await rename(scratch, path);
 }
 
-async function make(script: string, home: string): Promise<void> {
+async function make(script: string, path: string): Promise<void> {
+  const home = dirname(path);
   await mkdir(home, { recursive: true });
   for (const name of CONVERTERS) {
     const source = join(repoRoot, 'wire', `${name}.ts`);
@@ -96,20 +74,18 @@ async function make(script: string, home: string): Promise<void> {
     format: 'esm',
     // CommonJS packages inside the bundle ask for Node's own modules by `require`.
     banner: {
-      js: "import { createRequire as keysagaRequire } from 'node:module';\nconst require = keysagaRequire(import.meta.url);",
+      js: `import { createRequire as keysagaRequire } from 'node:module';\nconst require = keysagaRequire(${HERE});`,
     },
   });
-  await put(programPath(script, home), code);
+  await put(path, code);
 }
-
-const programPath = (script: string, home: string): string =>
-  join(home, `${script.replace(/\.ts$/, '').replaceAll(/[^a-z0-9]+/g, '-')}.mjs`);
 
 /** Programs of earlier contents; those that still run have read their file already. */
 async function sweep(current: string): Promise<void> {
   const KEEP = 4;
+  const folder = dirname(current);
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const old = entries.filter((entry) => entry.isDirectory() && entry.name !== current);
+  const old = entries.filter((entry) => entry.isDirectory() && entry.name !== basename(current));
   for (const { name } of old.slice(0, Math.max(0, old.length - KEEP)))
     await rm(join(folder, name), { recursive: true, force: true });
 }
@@ -125,12 +101,10 @@ export function program(script: string): Promise<string> {
   const known = made.get(script);
   if (known !== undefined) return known;
   const making = (async () => {
-    const hash = await contentHash(script);
-    const home = join(folder, hash);
-    const path = programPath(script, home);
+    const path = programFile(repoRoot, script);
     if (!existsSync(path)) {
-      await make(script, home);
-      await sweep(hash);
+      await make(script, path);
+      await sweep(dirname(path));
     }
     return path;
   })();
