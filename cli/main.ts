@@ -1,7 +1,7 @@
 /** Entry of `keysaga …`: runs one command and says by its exit code how it went. */
 import { CommanderError } from 'commander';
 import { exitCodeOf } from './exit-codes.ts';
-import { asKeysagaError, errorJson, type Io, printError, printJson } from './io.ts';
+import { asKeysagaError, errorJson, type Io, printError, writeLine } from './io.ts';
 import { buildProgram } from './program.ts';
 
 const io: Io = {
@@ -24,7 +24,8 @@ try {
 } catch (error) {
   if (!(error instanceof CommanderError)) {
     printError(io, error);
-    if (wantsJson) printJson(io, errorJson(asKeysagaError(error)));
+    // On one line, since `watch --json` has printed lines before.
+    if (wantsJson) writeLine(io.stdout, JSON.stringify(errorJson(asKeysagaError(error))));
   }
   process.exitCode = exitCodeOf(error);
 }
