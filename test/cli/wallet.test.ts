@@ -1,6 +1,7 @@
 /**
- * Temporal and the coordinator are the adversary's here: a real server, and a worker whose key generations answer with
- * lies. No command shows or uses an address that the parties did not certify. And the check of a file needs no server.
+ * Temporal and the coordinator are the adversary's here: a real server, and a worker whose sagas answer with lies. No
+ * command shows or uses an address that the parties did not certify, and nobody signs another intent than the one that is
+ * shown. And the check of a file needs no server.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -11,8 +12,10 @@ import { Client, Connection } from '@temporalio/client';
 import { NativeConnection, Worker } from '@temporalio/worker';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { exitCodeOf } from '../../cli/exit-codes.ts';
+import { sealKey } from '../../cli/keyfile.ts';
 import { buildProgram } from '../../cli/program.ts';
-import { createClient, walletFile } from '../../client/index.ts';
+import { createClient, type KeysagaClient, walletFile } from '../../client/index.ts';
+import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { writeAtomic } from '../../dev/files.ts';
 import { type Stack, startStack } from '../../dev/stack/index.ts';
 import { resetStack } from '../../dev/stack/reset.ts';
@@ -47,7 +50,9 @@ async function keysaga(env: Record<string, string>, ...args: string[]): Promise<
 }
 const file = (name: string, content: unknown): string => {
   const path = join(home, name);
-  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content));
+  writeFileSync(path, typeof content === 'string' ? content : JSON.stringify(content), {
+    mode: 0o600,
+  });
   return path;
 };
 
@@ -101,6 +106,7 @@ describe('with a lying ledger', () => {
   let stack: Stack;
   let worker: Worker;
   let running: Promise<void>;
+  let temporal: Client;
   const env = { KEYSAGA_DATA: join(home, 'data') };
   const names = Object.keys(LIES);
   const walletOf = (name: string) => `lie-${names.indexOf(name)}`;
@@ -140,7 +146,7 @@ describe('with a lying ledger', () => {
     });
     running = worker.run();
     const connection = await Connection.connect({ address });
-    const client = new Client({ connection, namespace, dataConverter });
+    temporal = new Client({ connection, namespace, dataConverter });
     const wallets: [string, unknown][] = [
       ['true', truth],
       ...Object.entries(LIES).map(([name, { tell }]): [string, unknown] => {
@@ -155,7 +161,7 @@ describe('with a lying ledger', () => {
         parties: directory.map(({ party }) => party),
         policyId: 'treasury',
       };
-      const handle = await client.workflow.start(WORKFLOWS.generateKey, {
+      const handle = await temporal.workflow.start(WORKFLOWS.generateKey, {
         workflowId: workflowId.keygen(id as never),
         taskQueue: TASK_QUEUES.sagas,
         args: [{ request, lie }],
@@ -163,9 +169,9 @@ describe('with a lying ledger', () => {
       });
       await handle.result();
     }
-    await connection.close();
   }, 180_000);
   afterAll(async () => {
+    await temporal?.connection.close();
     worker?.shutdown();
     await running;
     await stack?.stop();
@@ -227,7 +233,8 @@ describe('with a lying ledger', () => {
       expect(row).toMatchObject({ state: 'Refused', refused: expect.any(String) });
   });
 
-  it('the status of a key generation gives no address', async () => {
+  /** The SDK, on this server. */
+  async function sdk<T>(work: (client: KeysagaClient) => Promise<T>): Promise<T> {
     const { address, namespace } = stack.temporal;
     const key = readFileSync(join(stack.dataDir, 'payload.key'), 'utf8');
     const client = await createClient({
@@ -235,14 +242,93 @@ describe('with a lying ledger', () => {
       payloadKeys: { current: 'a', keys: { a: Buffer.from(key, 'hex') } },
       directory,
     });
-    try {
+    return work(client).finally(() => client.close());
+  }
+
+  it('the status of a key generation gives no address', () =>
+    sdk(async (client) => {
       for (const id of ['true', walletOf('another address')]) {
         const status = await client.keygenStatus(id);
         expect(status.phase).toBe('Active');
         expect(JSON.stringify(status)).not.toContain('bcrt1');
       }
-    } finally {
-      await client.close();
-    }
+    }));
+
+  const intentOf = (requestId: string) =>
+    parseIntent({
+      requestId,
+      walletId: 'true',
+      chain: BITCOIN,
+      destination: truth.key.address,
+      asset: 'native',
+      amount: '1000',
+      feeCap: '1000',
+      issuedAt: new Date().toISOString(),
+      expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+    });
+  type Shown = { intent: ReturnType<typeof intentOf>; intentDigest: string };
+  const TELL: Readonly<Record<string, (truth: Shown) => Shown>> = {
+    'another digest': (shown) => ({ ...shown, intentDigest: 'ab'.repeat(32) }),
+    'another intent under the digest': ({ intent, intentDigest }) => ({
+      intent: { ...intent, amount: '999000' },
+      intentDigest,
+    }),
+    'the intent of another request': () => {
+      const intent = intentOf('other');
+      return { intent, intentDigest: intentDigest(intent) };
+    },
+  };
+  /** Starts a transfer that says so, and approves it from the command line. */
+  async function approved(requestId: string, tell: (truth: Shown) => Shown) {
+    const intent = intentOf(requestId);
+    const handle = await temporal.workflow.start(WORKFLOWS.transfer, {
+      workflowId: workflowId.transfer(requestId as never),
+      taskQueue: TASK_QUEUES.sagas,
+      args: [
+        {
+          status: {
+            phase: 'AwaitingApprovals',
+            ...tell({ intent, intentDigest: intentDigest(intent) }),
+            quorum: 2,
+            ...{ missing: [], refusedMessages: [], attempts: 0, parties: [], waitingFor: '' },
+            ...{ pivotPassed: false, confirmations: 0, cancelRequested: false, undos: [] },
+            phasesMs: {},
+          },
+        },
+      ],
+    });
+    const passphrase = 'correct horse battery staple';
+    const key = file(
+      'alice.json',
+      await sealKey({ role: 'approver', name: 'alice' }, randomBytes(32), passphrase),
+    );
+    const ran = await keysaga(
+      { ...env, KEYSAGA_PASSPHRASE: passphrase },
+      ...['approve', requestId, '--key-file', key, '--yes'],
+    );
+    const { events } = await handle.fetchHistory();
+    const signals = (events ?? []).filter((one) => one.workflowExecutionSignaledEventAttributes);
+    return { ran, signals: signals.length };
+  }
+
+  it('a transfer that tells the truth is shown, signed and signalled', async () => {
+    const { ran, signals } = await approved('honest', (shown) => shown);
+    expect([ran.exit, ran.error, signals]).toEqual([0, undefined, 1]);
+    expect(ran.out).toContain('counted: 1 of 2 approvals');
   });
+  it.each(Object.entries(TELL))(
+    'a transfer that shows %s is neither shown nor signed',
+    async (name, tell) => {
+      const id = `lie-${Object.keys(TELL).indexOf(name)}`;
+      const { ran, signals } = await approved(id, tell);
+      expect(ran.error).toMatchObject({
+        code: 'ApprovalInvalid',
+        details: { field: 'intentDigest' },
+      });
+      expect([ran.exit, ran.out, ran.err, signals]).toEqual([4, '', '', 0]);
+      await sdk((client) =>
+        expect(client.status(id)).rejects.toMatchObject({ code: 'ApprovalInvalid' }),
+      );
+    },
+  );
 });

@@ -20,3 +20,15 @@ export async function generateKey(input: {
   }));
   return input.lie;
 }
+
+const decided = wf.defineSignal<[unknown]>('approve');
+
+/** A transfer that waits for approvals, in the words that it was given; whatever is signed is counted. */
+export async function transfer(input: { status: Record<string, unknown> }): Promise<void> {
+  const approvals: unknown[] = [];
+  wf.setHandler(status, () => ({ ...input.status, approvals }));
+  wf.setHandler(decided, (signed) => {
+    approvals.push(signed);
+  });
+  await wf.condition(() => false);
+}
