@@ -3,16 +3,24 @@ import { hostname } from 'node:os';
 import { DefaultLogger, type NativeConnection, Runtime, type Worker } from '@temporalio/worker';
 import pino from 'pino';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import { errorForLog, withoutParams } from './error-log.ts';
 
-/** JSON lines on stderr; stdout is for the ready line. Fields that could hold a secret are cut by name, should one slip in. */
-export const createLogger = (name: string): pino.Logger =>
+/**
+ * JSON lines on stderr; stdout is for the ready line. Fields that could hold a secret are cut by name, should one slip in,
+ * and errors say where they happened, not with which values.
+ */
+export const createLogger = (
+  name: string,
+  destination: pino.DestinationStream = pino.destination(2),
+): pino.Logger =>
   pino(
     {
       name,
       level: process.env.KEYSAGA_LOG_LEVEL ?? 'info',
       redact: ['*.share', '*.seed', '*.secretKey', '*.nonces', '*.passphrase'],
+      serializers: { err: (error: unknown) => errorForLog(error) },
     },
-    pino.destination(2),
+    destination,
   );
 
 /** Sends the SDK's own log through ours. Once a process, before the first worker or connection. */
@@ -25,7 +33,7 @@ export function installRuntime(log: pino.Logger): void {
           sdk: {
             taskQueue: meta?.taskQueue,
             workflowId: meta?.workflowId,
-            error: `${meta?.error ?? ''}`,
+            error: withoutParams(`${meta?.error ?? ''}`),
           },
         },
         message,
