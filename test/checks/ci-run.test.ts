@@ -53,6 +53,19 @@ describe('.ci/run', () => {
     expect(result.code).not.toBe(0);
   });
 
+  it('names each test that passed only when it was run again, before the last line', async () => {
+    const result = await ci({
+      'test/a.test.ts': passing,
+      'test/shaky.test.ts': `${head}let tries = 0;\nit('is shaky', () => expect(++tries).toBe(2));\n`,
+    });
+    expect(result.lastLine).toBe('2 passed, 0 failed');
+    expect(result.stdout.trimEnd().split('\n').slice(-3, -1)).toEqual([
+      '1 run again',
+      expect.stringMatching(/^passed when run again: .*test\/shaky\.test\.ts: is shaky$/),
+    ]);
+    expect(result.code, result.stderr).toBe(0);
+  });
+
   it('fails when a test is left alone with .only', async () => {
     const result = await ci({
       'test/a.test.ts': `${head}it.only('a', () => expect(1).toBe(1));\nit('b', () => {});\n`,
