@@ -29,6 +29,7 @@ import {
   type Shape,
   seedOf,
   signAll,
+  signingOf,
 } from '../support/mpc.ts';
 
 export type SuiteOptions = {
@@ -264,6 +265,33 @@ export function protocolSuite(protocol: ThresholdProtocol, options: SuiteOptions
           output = result.output;
         }
         expect(output).toEqual(outputOf(live, parties));
+      }
+    });
+
+    it('replays a signing from seed and log byte for byte, each signer from each round', () => {
+      const signers = range(threshold);
+      const name = `${label}/sign-again`;
+      const signed = messages(2);
+      const run = signAll(protocol, shape, keys, signers, signed, name);
+      const rounds = protocol.metadata.rounds.sign;
+      for (const signer of signers) {
+        const logged = run.logs.get(signer) ?? [];
+        expect(logged.length).toBe(rounds);
+        for (const cut of range(rounds).map((round) => round - 1)) {
+          // After a crash before each round, the rest of the run is the same.
+          const again = replayRun(
+            () => signingOf(protocol, shape, keys, signer, signers, signed, name),
+            seedOf('seed', name, signer),
+            { version: run.version, entries: logged.slice(0, cut) },
+          );
+          expect(again.next).toBe(cut + 1);
+          for (const entry of logged.slice(cut)) {
+            const result = again.round(entry.round, entry.inbox);
+            expect(hex(result.outboxHash)).toBe(hex(entry.outboxHash));
+            expect(result.outbox).toEqual(run.outboxes.get(signer)?.[entry.round - 1]);
+            if (entry.round === rounds) expect(result.output).toEqual(outputOf(run, signer));
+          }
+        }
       }
     });
 

@@ -114,6 +114,26 @@ export const outputOf = <Output>(recording: Recording<Output>, member: number): 
   return output;
 };
 
+/** The machine of one signer in {@link signAll}. */
+export const signingOf = (
+  protocol: ThresholdProtocol,
+  shape: Shape,
+  keys: Recording<KeygenOutput>,
+  index: number,
+  signers: readonly number[],
+  messages: readonly Uint8Array[],
+  label: string,
+) =>
+  protocol.sign({
+    ...shape,
+    index,
+    sessionId: seedOf('session', label),
+    share: outputOf(keys, index).share,
+    publicPackage: outputOf(keys, index).publicPackage,
+    signers,
+    messages,
+  });
+
 export const signAll = (
   protocol: ThresholdProtocol,
   shape: Shape,
@@ -124,16 +144,7 @@ export const signAll = (
 ) =>
   runAll(
     signers,
-    (index) =>
-      protocol.sign({
-        ...shape,
-        index,
-        sessionId: seedOf('session', label),
-        share: outputOf(keys, index).share,
-        publicPackage: outputOf(keys, index).publicPackage,
-        signers,
-        messages,
-      }),
+    (index) => signingOf(protocol, shape, keys, index, signers, messages, label),
     (index) => seedOf('seed', label, index),
   );
 
