@@ -13,6 +13,7 @@ export interface EnvelopeKeyPair {
 export interface EnvelopeCrypto {
   /** RFC 9180 DeriveKeyPair: the same 32-byte `ikm` gives the same pair, so that it lives and dies with the session's seed. */
   deriveKeyPair(ikm: Uint8Array): Promise<EnvelopeKeyPair>;
+  /** Throws `EnvelopeInvalid` (`hpkePublicKey`) for a key that is none, or of low order. */
   seal(
     publicKey: Uint8Array,
     plaintext: Uint8Array,

@@ -36,9 +36,15 @@ export function createEnvelopeCrypto(): EnvelopeCrypto {
       };
     },
     async seal(publicKey, plaintext, info, aad) {
-      let recipientPublicKey: Awaited<ReturnType<typeof suite.kem.deserializePublicKey>>;
+      // A key that is none, or of low order: whoever made it cannot be sealed to.
       try {
-        recipientPublicKey = await suite.kem.deserializePublicKey(exact(publicKey));
+        const recipientPublicKey = await suite.kem.deserializePublicKey(exact(publicKey));
+        const { enc, ct } = await suite.seal(
+          { recipientPublicKey, info: exact(info) },
+          exact(plaintext),
+          exact(aad),
+        );
+        return { enc: new Uint8Array(enc), ciphertext: new Uint8Array(ct) };
       } catch (cause) {
         throw new KeysagaError(
           'EnvelopeInvalid',
@@ -47,12 +53,6 @@ export function createEnvelopeCrypto(): EnvelopeCrypto {
           { cause },
         );
       }
-      const { enc, ct } = await suite.seal(
-        { recipientPublicKey, info: exact(info) },
-        exact(plaintext),
-        exact(aad),
-      );
-      return { enc: new Uint8Array(enc), ciphertext: new Uint8Array(ct) };
     },
   };
 }
