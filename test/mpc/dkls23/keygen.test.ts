@@ -1,4 +1,4 @@
-/** Key generation and refresh: a cheat at each check, one bit of each field, and what a refresh makes of the old. */
+/** Key generation and refresh: a cheat at each check, and what a refresh makes of the old. Changed bits: `bit-flips.test.ts`. */
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { beforeAll, describe, expect, it } from 'vitest';
 import type { KeygenOutput } from '../../../core/ports/protocol.ts';
@@ -28,63 +28,11 @@ const caught = (tamper: Tamper, field: string, cheat = CHEAT) => {
   const { error, by } = runTampered([1, 2], machine(), seed, tamper, cheat);
   expect(by, field).toBe(3 - cheat);
   expect(error?.code, field).toBe('ProtocolFault');
-  // A sender of a wrong challenge whose own machine then refuses the answer has fallen silent.
-  if (field === 'challenge' && error?.details.culprit === undefined)
-    expect(error?.details).toEqual({ field: 'inbox', suspects: [String(cheat)] });
-  else expect(error?.details.culprit, field).toBe(String(cheat));
+  expect(error?.details.culprit, field).toBe(String(cheat));
   return error?.details;
 };
 
-/** kind, round, sender, field, first byte and length after the header, whether the peer is barred. */
-const privateFields: readonly (readonly [number, number, string, number, number, boolean])[] = [
-  [1, 2, 'toss commitment', 0, 32, false],
-  [1, 2, 'offer key', 32, 33, true],
-  [1, 2, 'offer proof', 65, 65, true],
-  [2, 2, 'share', 0, 32, false],
-  [2, 2, 'toss', 32, 64, false],
-  // Index 1 is the one that chooses and responds. A flipped x coordinate may be another point's: then the response fails.
-  [2, 1, 'choices', 96, 128 * 33, true],
-  [3, 2, 'challenge', 0, 4096, true],
-  [4, 1, 'response', 0, 4096, true],
-  [5, 2, 'opening', 0, 8192, true],
-  [5, 2, 'extension U', 8192, 128 * 32, true],
-  [5, 2, 'extension check', 8192 + 4096, 16 + 2048, true],
-];
-
 describe('key generation', () => {
-  it.each(privateFields)(
-    'round %i, sender %i, %s: a changed bit is caught and named',
-    (round, from, field, at, length, barring) => {
-      // The end of the field; its beginning is another run only where that is cheap.
-      const places = round < 3 ? [at, at + length - 1] : [at + length - 1];
-      for (const place of places) {
-        const details = caught(
-          (r, _, to, body) =>
-            r === round && to !== 'all' ? flip(body, HEADER + place) : undefined,
-          field,
-          from,
-        );
-        if (barring && field !== 'challenge') expect(details).toMatchObject({ barring: true });
-      }
-    },
-  );
-
-  it.each([
-    [1, 'commitment', 0, 32],
-    [2, 'seen', 0, 64],
-    [2, 'opening: salt', 64, 32],
-    [2, 'opening: points', 96, 66],
-    [2, 'opening: proof', 162, 65],
-    [3, 'transcript', 0, 32],
-    [3, 'seen', 32, 64],
-  ])('round %i broadcast, %s: a changed bit is caught and named', (round, field, at, length) => {
-    caught(
-      (r, _, to, body) =>
-        r === round && to === 'all' ? flip(body, HEADER + at + length - 1) : undefined,
-      field,
-    );
-  });
-
   let honest: Recording<KeygenOutput> | undefined;
   /** A cheat that replaces its opening by one it has committed to: the checks behind the commitment must hold alone. */
   const recommitted = (change: (opening: Uint8Array) => Uint8Array): Tamper => {

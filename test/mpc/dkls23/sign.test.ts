@@ -12,7 +12,6 @@ import { zeroShare } from '../../../mpc/dkls23/zero-sharing.ts';
 import { createDraws } from '../../../mpc/draws.ts';
 import type { KeysagaError } from '../../../schema/contracts/errors.ts';
 import { dealKey, flip, runTampered, type Tamper } from '../../support/dkls23.ts';
-import { multiplicationParts } from '../../support/dkls23-layout.ts';
 import { digestOf, opensslEcdsa } from '../../support/ecdsa.ts';
 import { hex, inboxFor, outputOf, range, runAll, type Shape, seedOf } from '../../support/mpc.ts';
 
@@ -183,51 +182,8 @@ describe('a signer that cheats', () => {
   const machine = machineOf(shape, key, signers, messages, 'cheats');
   const seed = (i: number) => seedOf('seed', 'cheats', i);
   const tampered = (tamper: Tamper) => runTampered(signers, machine, seed, tamper, CHEAT);
-  const signaturesOf = (rounds: ReturnType<typeof tampered>['broadcasts']) =>
-    aggregate({
-      ...shape,
-      publicPackage: outputOf(key, 1).publicPackage,
-      signers,
-      messages,
-      rounds,
-    });
   const expectCaught = (error: KeysagaError | undefined, details: object) =>
     expect(error).toMatchObject({ code: 'ProtocolFault', details });
-
-  const parts = multiplicationParts(messages.length, signers.length);
-  it.each(parts.private)(
-    'in $message, $field: caught or useless, and named',
-    ({ round, at, named, barring }) => {
-      for (const where of at) {
-        const { error, by, broadcasts } = tampered((r, _, to, body) =>
-          r === round && to !== 'all' ? flip(body, where) : undefined,
-        );
-        if (named) {
-          expect(by, `byte ${where}`).toBe(1);
-          expectCaught(error, { culprit: '3', ...(barring && { barring: true }) });
-        } else {
-          // Nobody can see it before the end, where no signature comes out.
-          expect(error).toBeUndefined();
-          expect(() => signaturesOf(broadcasts)).toThrowError(
-            expect.objectContaining({
-              code: 'ProtocolFault',
-              details: expect.objectContaining({ suspects: ['1', '3'] }),
-            }),
-          );
-        }
-      }
-    },
-  );
-
-  it.each(parts.broadcast)('in $message, $field: caught and named', ({ round, at }) => {
-    for (const where of at) {
-      const { error, by } = tampered((r, _, to, body) =>
-        r === round && to === 'all' ? flip(body, where) : undefined,
-      );
-      expect(by, `byte ${where}`).toBe(1);
-      expectCaught(error, { culprit: '3' });
-    }
-  });
 
   /** Both signers by hand, so that one's state can be bent between the rounds. */
   function byHand(bend: {
