@@ -139,38 +139,6 @@ describe('signatures', () => {
     expect(b.reduce((sum, x) => sum + x) % Q).toBe(0n);
     expect(new Set([...a, ...b]).size).toBe(6);
   });
-
-  it('nonces and shares are new with each seed and session, and the same with the same', () => {
-    const shape = { threshold: 2, parties: 2 };
-    const key = dealKey(shape, 'statistics');
-    const digest = digestOf('same');
-    const bodies = range(48).map((i) => {
-      const { run } = sign(shape, key, [1, 2], [digest], `statistics/${i}`);
-      // Opening (salt, nonce) and the share (u, w) of party 1, without headers and what is the same for all.
-      const opening = run.broadcasts[1]?.get(1)?.slice(36 + 64, 36 + 64 + 32 + 65) ?? [];
-      const share = run.broadcasts[2]?.get(1)?.slice(-64) ?? [];
-      return Uint8Array.from([...opening.slice(0, 32), ...opening.slice(33), ...share]);
-    });
-    expect(new Set(bodies.map((body) => hex(body.slice(32, 96)))).size).toBe(48);
-    expect(new Set(bodies.map((body) => hex(body.slice(96)))).size).toBe(48);
-    const ones = (bytes: Uint8Array) =>
-      bytes.reduce((sum, byte) => sum + byte.toString(2).replaceAll('0', '').length, 0);
-    const bits = bodies.length * (bodies[0]?.length ?? 0) * 8;
-    // Five standard deviations of a fair coin, for the bits and for the differences of neighbouring runs.
-    const bound = 5 * Math.sqrt(bits / 4);
-    const total = bodies.reduce((sum, body) => sum + ones(body), 0);
-    expect(Math.abs(total - bits / 2)).toBeLessThan(bound);
-    const differences = bodies.reduce(
-      (sum, body, i) =>
-        sum + ones(body.map((byte, at) => byte ^ (bodies[(i + 1) % 48]?.[at] ?? 0))),
-      0,
-    );
-    expect(Math.abs(differences - bits / 2)).toBeLessThan(bound);
-    const again = sign(shape, key, [1, 2], [digest], 'statistics/0');
-    expect(again.run.outboxes).toEqual(
-      sign(shape, key, [1, 2], [digest], 'statistics/0').run.outboxes,
-    );
-  });
 });
 
 describe('a signer that cheats', () => {
