@@ -11,7 +11,7 @@ import { digestScalar } from '../../../mpc/dkls23/ecdsa.ts';
 import { decodeShare } from '../../../mpc/dkls23/encoding.ts';
 import { replyBytes } from '../../../mpc/dkls23/multiplication.ts';
 import * as presign from '../../../mpc/dkls23/presign.ts';
-import { mod, readScalar, scalarBytes } from '../../../mpc/dkls23/scalars.ts';
+import { invert, mod, readScalar, scalarBytes } from '../../../mpc/dkls23/scalars.ts';
 import { createSign, signatureShare } from '../../../mpc/dkls23/sign.ts';
 import { SIGN_VERSION, signingBase, signingContext } from '../../../mpc/dkls23/sign-context.ts';
 import { createDraws } from '../../../mpc/draws.ts';
@@ -155,5 +155,66 @@ describe('masks', () => {
       expect(
         session.reduce((sum, bytes) => sum.add(Point.fromBytes(bytes)), Point.ZERO).toHex(),
       ).toBe(hex(publicKey));
+  });
+});
+
+describe('key shares', () => {
+  it('that two colluding signers open differently to two honest ones move the result by what they know', () => {
+    const four = { threshold: 4, parties: 4 };
+    const all = [1, 2, 3, 4];
+    const [honest, other, one, two] = all as [number, number, number, number];
+    const dealt = dealKey(four, 'colluding');
+    const { publicPackage: encoded, publicKey: group } = outputOf(dealt, 1);
+    const base = signingBase({
+      ...four,
+      version: SIGN_VERSION,
+      publicPackage: encoded,
+      signers: all,
+      messages: messages.slice(0, 1),
+      batch: 1,
+    });
+    const context = signingContext(base, seedOf('session', 'colluding'));
+    const delta = 77n;
+    /** The signer as it is, or with a share of the key that is moved by so much. */
+    const signer = (index: number, by: bigint): presign.Presign => {
+      const own = outputOf(dealt, index).share;
+      const share = decodeShare(own, { ...four, index, publicPackage: encoded }, all);
+      share.value = mod(share.value + by * invert(lagrange(index, all)));
+      const key = Point.fromBytes(group);
+      const fixed = { index, parties: 4, signers: all, batch: 1, context, base, key, tweak: 0n };
+      return presign.createPresign({ ...fixed, share });
+    };
+    const draws = (i: number, round: number) => createDraws(seedOf('colluding', i), 'masks', round);
+    const plain = new Map(all.map((i) => [i, signer(i, 0n)]));
+    const bent = new Map([
+      [one, signer(one, delta)],
+      [two, signer(two, -delta)],
+    ]);
+    // Round 1 does not depend on the share, so it is the same for both faces.
+    const first = new Map(all.map((i) => [i, presign.begin(held(plain.get(i)), draws(i, 1))]));
+    for (const [i, state] of bent) expect(presign.begin(state, draws(i, 1))).toEqual(first.get(i));
+    const second = new Map(
+      all.map((i) => [i, presign.exchange(held(plain.get(i)), inboxFor(i, first), draws(i, 2))]),
+    );
+    const shown = new Map(second);
+    for (const [i, state] of bent)
+      shown.set(i, presign.exchange(state, inboxFor(i, first), draws(i, 2)));
+    const shares = all.map((i) => {
+      const told = i === honest ? shown : second;
+      return held(presign.combine(held(plain.get(i)), inboxFor(i, told), draws(i, 3))[0]);
+    });
+    expect(other).not.toBe(honest);
+    const sum = (values: readonly bigint[]) => values.reduce((a, b) => a + b, 0n);
+    const phi = sum(all.map((i) => held(plain.get(i)?.phi[0])));
+    const key = sum(all.map((i) => held(plain.get(i)).keyShare));
+    /** ψ of the honest one to a colluder: its own words to it. */
+    const psi = (to: number): bigint => {
+      const body = held(second.get(honest)?.find((message) => message.to === to)).body;
+      const at = HEADER + replyBytes(1);
+      return held(readScalar(body.slice(at, at + 32)));
+    };
+    const moved = mod(sum(shares.map(({ v }) => v)) - key * phi);
+    expect(moved).toBe(mod(delta * (psi(two) - psi(one))));
+    expect(moved).not.toBe(0n);
   });
 });
