@@ -24,6 +24,21 @@ const ANCHOR_FAMILY = {
   'solana-nonce': 'solana',
 } as const satisfies Record<Anchor['kind'], string>;
 
+/** What intents of every kind have in common: times and memo. Throws `InvalidInput` with `field`. */
+export function requireIntentFrame(intent: {
+  readonly issuedAt: string;
+  readonly expiresAt: string;
+  readonly memo?: string;
+}): void {
+  const issued = Date.parse(intent.issuedAt);
+  const expires = Date.parse(intent.expiresAt);
+  if (expires <= issued) refuse('expiresAt', 'must be later than issuedAt');
+  if (expires - issued > MAX_INTENT_LIFETIME_MS)
+    refuse('expiresAt', 'at most 90 days after issuedAt');
+  if (intent.memo !== undefined && DECEPTIVE.test(intent.memo))
+    refuse('memo', 'has characters that do not show as they are signed');
+}
+
 /**
  * Reads an intent from outside. Beyond the shape: issued before it expires, at most 90 days of life, a memo that
  * shows as it is signed, an address in plain ASCII, an anchor of the chain's own kind.
@@ -31,14 +46,8 @@ const ANCHOR_FAMILY = {
  */
 export function parseIntent(x: unknown): TransferIntent {
   const intent = parseWith(TransferIntent, x, 'intent');
-  const issued = Date.parse(intent.issuedAt);
-  const expires = Date.parse(intent.expiresAt);
-  if (expires <= issued) refuse('expiresAt', 'must be later than issuedAt');
-  if (expires - issued > MAX_INTENT_LIFETIME_MS)
-    refuse('expiresAt', 'at most 90 days after issuedAt');
+  requireIntentFrame(intent);
   if (!/^[\x21-\x7e]+$/.test(intent.destination)) refuse('destination', 'must be printable ASCII');
-  if (intent.memo !== undefined && DECEPTIVE.test(intent.memo))
-    refuse('memo', 'has characters that do not show as they are signed');
   if (intent.anchor !== undefined) {
     if (ANCHOR_FAMILY[intent.anchor.kind] !== networkFamily(intent.chain))
       refuse('anchor.kind', 'is not of this chain');
@@ -66,8 +75,8 @@ export function describeIntent(intent: TransferIntent): IntentLine[] {
     { label: 'Pay to', value: intent.destination },
     { label: 'Amount', value: formatAmount(intent.chain, intent.asset, intent.amount) },
     { label: 'Fee at most', value: formatAmount(intent.chain, 'native', intent.feeCap) },
-    { label: 'Issued', value: words(intent.issuedAt) },
-    { label: 'Expires', value: words(intent.expiresAt) },
+    { label: 'Issued', value: timeWords(intent.issuedAt) },
+    { label: 'Expires', value: timeWords(intent.expiresAt) },
   ];
   if (intent.memo !== undefined) lines.push({ label: 'Memo', value: intent.memo });
   if (intent.anchor !== undefined)
@@ -75,7 +84,8 @@ export function describeIntent(intent: TransferIntent): IntentLine[] {
   return lines;
 }
 
-const words = (iso: string): string => iso.replace('T', ' ').replace(/\.(\d{3})Z$/, '.$1 UTC');
+export const timeWords = (iso: string): string =>
+  iso.replace('T', ' ').replace(/\.(\d{3})Z$/, '.$1 UTC');
 
 function describeAnchor(anchor: Anchor): string {
   switch (anchor.kind) {

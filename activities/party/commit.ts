@@ -146,13 +146,14 @@ async function release(
   outbox: Envelope[],
 ): Promise<Committed> {
   const { intentDigest, line, request } = row;
-  if (intentDigest === null || line === null || request.kind !== 'sign')
+  if (intentDigest === null || line === null || request.kind === 'keygen')
     throw new KeysagaError(
       'Internal',
       'A signing session without a line.',
       {},
       { retryable: false },
     );
+  const purpose = request.kind === 'message' ? 'message' : request.purpose;
   // The line before the session, as in prepare: one order of locks, no deadlock.
   await tx.lockLine(intentDigest, line, row.keyId, row.createdAt);
   const { stored, now } = await relock(deps, tx, row, round);
@@ -172,15 +173,15 @@ async function release(
     const written = [
       tx.setOutbox(row.attempt, round, { outboxHash, outbox, keygen: null, at: now }),
       tx.setLineTransactionState(row.attempt, 'released'),
-      tx.setLineState(intentDigest, line, request.purpose === 'void' ? 'void' : 'released'),
-      ...(request.purpose === 'payment' ? [tx.markSpent(intentDigest, line, now)] : []),
+      tx.setLineState(intentDigest, line, purpose === 'void' ? 'void' : 'released'),
+      ...(purpose === 'void' ? [] : [tx.markSpent(intentDigest, line, now)]),
       tx.updateSession(row.attempt, { state: 'released', sealedSeed: null, closedAt: now }),
       tx.audit({
         kind: 'shares-released',
         keyId: row.keyId,
         attempt: row.attempt,
         at: now,
-        detail: { purpose: request.purpose, intentDigest, sessionId },
+        detail: { purpose, intentDigest, sessionId },
       }),
     ];
     for (const done of await Promise.allSettled(written))

@@ -2,11 +2,14 @@
  * Runs kept in memory between rounds. They are a cache: whatever is missing or stale, since another instance
  * answered or this one restarted, is rebuilt from the sealed seed and the round log.
  */
+import { messageDigest } from '../../core/messages/intent.ts';
 import type { CeremonyLog, CeremonyRun } from '../../core/ports/ceremonies.ts';
 import type { RoundRow, SessionRow } from '../../core/ports/party-store.ts';
 import type { KeygenOutput, RoundOutcome, SignOutput } from '../../core/ports/protocol.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type { PrepareMessage, PrepareSign } from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 import { openInbox } from './envelopes.ts';
 import { seedContext } from './prepare.ts';
@@ -158,7 +161,6 @@ async function rebuild(
   const { descriptor, index } = access.row;
   const share = await openShare(deps, access);
   try {
-    const publicKey = hexToBytes(descriptor.publicKey);
     return deps.ceremonies.sign(
       descriptor.protocol,
       {
@@ -169,8 +171,7 @@ async function rebuild(
         share,
         publicPackage: hexToBytes(descriptor.publicPackage),
         signers: request.signers.map((s) => descriptor.parties.indexOf(s) + 1),
-        // Computed from the bytes by this party; no digest is ever received.
-        messages: deps.codecs.get(descriptor.network).messages(request.unsigned, publicKey),
+        messages: toSign(deps, request, descriptor),
       },
       seed,
       log,
@@ -178,6 +179,18 @@ async function rebuild(
   } finally {
     share.fill(0);
   }
+}
+
+/** Computed by this party from the bytes, or from the message; no digest is ever received. */
+function toSign(
+  deps: PartyDeps,
+  request: PrepareSign | PrepareMessage,
+  { network, publicKey }: KeyDescriptor,
+): readonly Uint8Array[] {
+  const key = hexToBytes(publicKey);
+  const codec = deps.codecs.get(network);
+  if (request.kind === 'message') return [messageDigest(request.intent.message, codec, key)];
+  return codec.messages(request.unsigned, key);
 }
 
 /** Machines know indices; people and ledgers know party ids. */

@@ -100,8 +100,10 @@ export async function admitSigning(
     requireQuorum(approvals);
     requireStartDelay(approvals);
     checkPayment({ ...transaction, policy });
-    const superseded = await joinLine(tx, request, digest, decoded, line, now);
-    await reserveLimit(tx, { request, digest, policy, share, now, standing });
+    const superseded = await joinLine(tx, joining(request, decoded), digest, line, now);
+    const { keyId } = request;
+    const spend = { keyId, line: request.line, asset: intent.asset, amount: intent.amount };
+    await reserveLimit(tx, { spend, digest, policy, share, now, standing });
     return admission(superseded);
   }
 
@@ -124,7 +126,7 @@ export async function admitSigning(
       asked: decoded.fee,
     });
   }
-  return admission(await joinLine(tx, request, digest, decoded, line, now));
+  return admission(await joinLine(tx, joining(request, decoded), digest, line, now));
 
   function admission(superseded: readonly SessionRow[]): Admission {
     return {
@@ -156,7 +158,7 @@ export async function activeShare(
   return share;
 }
 
-async function currentPolicy(tx: PartyTransaction, policyId: string) {
+export async function currentPolicy(tx: PartyTransaction, policyId: string) {
   const row = await tx.policy(policyId);
   if (row === undefined)
     throw new KeysagaError('PolicyUnknown', 'This party holds no policy for the wallet.', {
@@ -200,9 +202,9 @@ type LockedLine = {
 };
 
 /** The line under its lock. A session whose time is over counts no more, whether or not a sweep has closed it. */
-async function lockedLine(
+export async function lockedLine(
   tx: PartyTransaction,
-  request: PrepareSign,
+  request: { readonly keyId: string; readonly line: number },
   digest: string,
   now: number,
 ): Promise<LockedLine> {
@@ -219,17 +221,33 @@ async function lockedLine(
   };
 }
 
+/** What wants to be the line's next. */
+type Joining = Pick<LineTransaction, 'attempt' | 'purpose' | 'conflictKeys'> & {
+  readonly line: number;
+  readonly unsignedHash: string;
+  readonly fee: string;
+};
+const joining = (
+  { attempt, purpose, line, unsigned }: PrepareSign,
+  { conflictKeys, fee }: DecodedTransaction,
+): Joining => ({
+  attempt,
+  purpose,
+  line,
+  conflictKeys,
+  unsignedHash: digestHex('unsigned', unsigned),
+  fee: `${fee}`,
+});
+
 /** Conflict with everything that may be out, one open session, the older one tombstoned. */
-async function joinLine(
+export async function joinLine(
   tx: PartyTransaction,
-  request: PrepareSign,
+  { attempt, purpose, line, conflictKeys, unsignedHash, fee }: Joining,
   digest: string,
-  decoded: DecodedTransaction,
   { open, expired, history }: LockedLine,
   now: number,
 ): Promise<SessionRow[]> {
-  const { attempt, purpose, line } = request;
-  checkLine({ attempt, purpose, conflictKeys: decoded.conflictKeys }, history);
+  checkLine({ attempt, purpose, conflictKeys }, history);
   for (const session of open) await closeSession(tx, session, 'superseded', now);
   await tx.insertLineTransaction({
     attempt,
@@ -237,26 +255,31 @@ async function joinLine(
     line,
     purpose,
     state: 'open',
-    unsignedHash: digestHex('unsigned', request.unsigned),
-    conflictKeys: decoded.conflictKeys,
-    fee: `${decoded.fee}`,
+    unsignedHash,
+    conflictKeys,
+    fee,
     at: now,
   });
   return [...expired, ...open];
 }
 
 /** Rolling 24 h under the asset's lock; what this line already spent is not counted a second time. */
-async function reserveLimit(
+export async function reserveLimit(
   tx: PartyTransaction,
   {
-    request,
+    spend,
     digest,
     policy,
     share,
     now,
     standing,
   }: {
-    request: PrepareSign;
+    spend: {
+      readonly keyId: string;
+      readonly line: number;
+      readonly asset: string;
+      readonly amount: string;
+    };
     digest: string;
     policy: Policy;
     share: ShareRow;
@@ -264,7 +287,7 @@ async function reserveLimit(
     standing: Standing;
   },
 ): Promise<void> {
-  const { intent, line, keyId } = request;
+  const { line, keyId, asset, amount } = spend;
   const { descriptor } = share;
   // What was spent before a restore is not known, so a whole day counts as spent.
   const { daySpentAt } = standing;
@@ -274,8 +297,8 @@ async function reserveLimit(
       rule: 'unfenced',
       until: new Date(daySpentAt + DAY_MS).toISOString(),
     });
-  await tx.lockLimit(keyId, intent.asset);
-  const entries = await tx.spentSince(keyId, intent.asset, now - DAY_MS, {
+  await tx.lockLimit(keyId, asset);
+  const entries = await tx.spentSince(keyId, asset, now - DAY_MS, {
     intentDigest: digest,
     line,
   });
@@ -284,19 +307,19 @@ async function reserveLimit(
   requireWithinLimit({
     limit: effectiveDailyLimit(
       policy,
-      limitFor(policy, descriptor.network, intent.asset),
+      limitFor(policy, descriptor.network, asset),
       descriptor.threshold,
       descriptor.parties.length,
     ),
     used: dailySpent(entries, now),
-    asked: BigInt(intent.amount),
+    asked: BigInt(amount),
   });
   await tx.reserveSpend({
     intentDigest: digest,
     line,
     keyId,
-    asset: intent.asset,
-    amount: intent.amount,
+    asset,
+    amount,
     at: now,
   });
 }

@@ -5,6 +5,7 @@
 
 import { countApprovals } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
+import { messageIntentDigest, parseMessageIntent } from '../../core/messages/intent.ts';
 import { parseWith } from '../../core/parse.ts';
 import type { PartyTransaction, ReleaseHead, SessionRow } from '../../core/ports/party-store.ts';
 import type { SealContext } from '../../core/ports/sealing.ts';
@@ -15,7 +16,9 @@ import { signedBytes } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import {
   type PrepareAnswer,
+  type PrepareMessage,
   PrepareRequest,
+  type PrepareSign,
   type SignedHead,
   type SignedPrepareAnswer,
 } from '../../schema/contracts/party.ts';
@@ -24,6 +27,7 @@ import type { PartyDeps } from './deps.ts';
 import { guarded } from './fence.ts';
 import type { LiveRuns } from './live-runs.ts';
 import { admitKeygen } from './prepare-keygen.ts';
+import { admitMessage, MESSAGE_LINE } from './prepare-message.ts';
 import { activeShare, admitSigning } from './prepare-sign.ts';
 import { closeSession, eraseClosed, newDataKeyId } from './sessions.ts';
 
@@ -89,12 +93,10 @@ export async function prepare(
  * what an earlier count let begin ends with it, as long as nothing has been released.
  */
 async function keepRejections(deps: PartyDeps, request: PrepareRequest): Promise<void> {
-  if (request.kind !== 'sign' || request.purpose !== 'payment') return;
+  if (request.kind === 'keygen' || isVoid(request)) return;
   const rejections = request.approvals.filter((a) => a.approval.decision === 'reject');
   if (rejections.length === 0) return;
-  requireOnlyLine(request.line);
-  const intent = parseIntent(request.intent);
-  const digest = intentDigest(intent);
+  const { intent, digest, line } = decidedUpon(request);
   const closed = await deps.store.transaction(async (tx) => {
     const now = deps.clock.now();
     const { descriptor } = await activeShare(tx, request.keyId, request.epoch);
@@ -116,15 +118,27 @@ async function keepRejections(deps: PartyDeps, request: PrepareRequest): Promise
       return countApprovals(count).rejected.length > 0;
     });
     if (valid.length === 0) return [];
-    await tx.lockLine(digest, request.line, request.keyId, now);
+    await tx.lockLine(digest, line, request.keyId, now);
     for (const signed of valid) await tx.insertRejection(signed, now);
-    const open = (await tx.openSessionsOfLine(digest, request.line)).filter(
-      (s) => s.request.kind === 'sign' && s.request.purpose === 'payment',
-    );
+    const open = (await tx.openSessionsOfLine(digest, line)).filter((s) => !isVoid(s.request));
     for (const session of open) await closeSession(tx, session, 'superseded', now);
     return open;
   });
   await eraseClosed(deps, closed);
+}
+
+const isVoid = (request: PrepareRequest): boolean =>
+  request.kind === 'sign' && request.purpose === 'void';
+
+/** What the approvals of a request are about. */
+function decidedUpon(request: PrepareSign | PrepareMessage) {
+  if (request.kind === 'message') {
+    const intent = parseMessageIntent(request.intent);
+    return { intent, digest: messageIntentDigest(intent), line: MESSAGE_LINE };
+  }
+  requireOnlyLine(request.line);
+  const intent = parseIntent(request.intent);
+  return { intent, digest: intentDigest(intent), line: request.line };
 }
 
 /** A repeat gets the stored answer, also after the release; a closed attempt and another body are refused. */
@@ -144,7 +158,9 @@ async function admit(
   const admission =
     request.kind === 'keygen'
       ? await admitKeygen(deps, tx, request)
-      : await admitSigning(deps, tx, request, now);
+      : request.kind === 'message'
+        ? await admitMessage(deps, tx, request, now)
+        : await admitSigning(deps, tx, request, now);
 
   const seed = deps.random.bytes(32);
   try {
@@ -174,7 +190,7 @@ async function admit(
     };
     await tx.insertSession({
       attempt: request.attempt,
-      kind: request.kind,
+      kind: request.kind === 'keygen' ? 'keygen' : 'sign',
       keyId: request.keyId,
       epoch: request.epoch,
       requestId: request.requestId,

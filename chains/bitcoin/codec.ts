@@ -19,6 +19,7 @@ import type {
 } from '../../core/ports/blockchain.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+import { attachMessage } from './message.ts';
 import { type BitcoinNetwork, bitcoinNetwork } from './networks.ts';
 import {
   ALL,
@@ -144,6 +145,7 @@ export function createBitcoinCodec(networkId: string): BitcoinCodec {
     curve: 'secp256k1',
     scheme: 'bip340',
     schemes: ['bip340', 'ecdsa'],
+    message: { script: walletScript, attach: attachMessage },
 
     address: (publicKey) => addressOf(network, publicKey),
 

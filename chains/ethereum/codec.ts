@@ -20,6 +20,7 @@ import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 import { addressBytes, addressOf, checksummed, isReserved } from './address.ts';
 import { decodeTransfer } from './erc20.ts';
+import { attachMessage } from './message.ts';
 import { type EthereumNetwork, ethereumNetwork } from './networks.ts';
 import { recoverable } from './signature.ts';
 import { feeOf, malformed, parseTransaction, serialize, type Transaction } from './transaction.ts';
@@ -99,6 +100,7 @@ export function createEthereumCodec(networkId: string): EthereumCodec {
     family: 'ethereum',
     curve: 'secp256k1',
     scheme: 'ecdsa',
+    message: { attach: attachMessage },
 
     address: addressOf,
 

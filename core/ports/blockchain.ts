@@ -48,6 +48,14 @@ export type DecodedTransaction = {
   readonly conflictKeys: readonly string[];
 };
 
+/** What a chain adds to the digests of `core/messages`. */
+export interface MessageCodec {
+  /** The script of the wallet's own address, where messages are signed for a script (BIP-322). */
+  script?(publicKey: Uint8Array): Uint8Array;
+  /** The signature as verifiers of messages take it. Throws `SignatureInvalid` when it does not verify under the key. */
+  attach(digest: Uint8Array, publicKey: Uint8Array, signature: Uint8Array): string;
+}
+
 export interface TransactionCodec {
   readonly network: string;
   readonly family: 'bitcoin' | 'solana' | 'ethereum';
@@ -72,6 +80,8 @@ export interface TransactionCodec {
     publicKey: Uint8Array,
     signatures: readonly Uint8Array[],
   ): SignedTransaction;
+  /** Absent where no messages are signed. */
+  readonly message?: MessageCodec;
 }
 
 /** A resource that a transfer holds while it runs; the ledger stores it beside the events. */

@@ -1,5 +1,6 @@
 /** What a party requires of a payment's bytes: they do what the intent says, and nothing else. */
 import { KeysagaError } from '../../schema/contracts/errors.ts';
+import type { AssetLimit, Policy } from '../../schema/contracts/policy.ts';
 import { anchorDemanded } from '../anchor.ts';
 import { limitFor, voidFeeCap } from '../policy.ts';
 import { accountFor, mismatch, requireAnchor, type TransactionCheck } from './effects.ts';
@@ -46,20 +47,33 @@ export function checkPayment(check: TransactionCheck): void {
         anchorFrom: limit.anchorFrom,
       },
     );
-  const { allowList } = policy;
+  requireAllowed(policy, network, intent.destination);
+  requireWithinTransfer(limit, amount);
+}
+
+/** Throws `PolicyViolation` (`destination`) for one that is not on the policy's allow-list, where there is one. */
+export function requireAllowed(
+  { allowList }: Pick<Policy, 'allowList'>,
+  network: string,
+  destination: string,
+): void {
   if (
     allowList !== undefined &&
-    !allowList.some((a) => a.network === network && a.destination === intent.destination)
+    !allowList.some((a) => a.network === network && a.destination === destination)
   )
     throw new KeysagaError('PolicyViolation', 'The destination is not on the allow-list.', {
       field: 'destination',
     });
+}
+
+/** Throws `LimitExceeded` (`amount`). */
+export function requireWithinTransfer(limit: AssetLimit, amount: bigint): void {
   if (amount > BigInt(limit.perTransfer))
     throw new KeysagaError('LimitExceeded', 'Above the limit of one transfer.', {
       field: 'amount',
       rule: 'perTransfer',
       limit: limit.perTransfer,
-      asked: intent.amount,
+      asked: `${amount}`,
     });
 }
 

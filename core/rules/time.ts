@@ -1,10 +1,9 @@
 /** An intent's own time, by the party's own clock. */
 import { KeysagaError } from '../../schema/contracts/errors.ts';
-import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import { CLOCK_SKEW_MS } from '../approvals.ts';
 
 export type IntentTimeCheck = {
-  readonly intent: TransferIntent;
+  readonly intent: { readonly issuedAt: string; readonly expiresAt: string };
   /** Milliseconds since the epoch, the party's clock. */
   readonly now: number;
   /** An intent that expires within the session's life would be signed after its end. */
@@ -14,7 +13,7 @@ export type IntentTimeCheck = {
 };
 
 /**
- * For payments; a void ignores the intent's time. Throws `IntentExpired` (`expiresAt`), `InvalidInput` (`issuedAt`
+ * For payments and messages; a void ignores the intent's time. Throws `IntentExpired` (`expiresAt`), `InvalidInput` (`issuedAt`
  * more than 5 minutes ahead of this clock) or `PartyFenced` (`issuedAt` not after the unfence order: what this
  * party may have signed before its restore, it no longer knows).
  */

@@ -8,6 +8,7 @@ import { KeysagaError } from './errors.ts';
 
 export type SignedType =
   | 'intent'
+  | 'message-intent'
   | 'approval'
   | 'policy'
   | 'prepare-request'

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { SignedApproval } from './approval.ts';
 import { TransferIntent } from './intent.ts';
 import { KeyDescriptor, ProtocolId, SignedCertificate, SignedNever } from './key.ts';
+import { MessageIntent } from './message.ts';
 import { SignedPolicy } from './policy.ts';
 import {
   AttemptId,
@@ -76,7 +77,26 @@ export const PrepareSign = z.strictObject({
 });
 export type PrepareSign = z.infer<typeof PrepareSign>;
 
-export const PrepareRequest = z.discriminatedUnion('kind', [PrepareKeygen, PrepareSign]);
+/** A message instead of a transaction. There is no digest: every party computes it from the message. */
+export const PrepareMessage = z.strictObject({
+  kind: z.literal('message'),
+  requestId: RequestId,
+  attempt: AttemptId,
+  keyId: KeyId,
+  epoch: Epoch,
+  /** As in `PrepareSign`. */
+  signers: z.array(PartyId).min(2).max(16),
+  intent: MessageIntent,
+  approvals: z.array(SignedApproval).max(64),
+  policyHash: Hex32,
+});
+export type PrepareMessage = z.infer<typeof PrepareMessage>;
+
+export const PrepareRequest = z.discriminatedUnion('kind', [
+  PrepareKeygen,
+  PrepareSign,
+  PrepareMessage,
+]);
 export type PrepareRequest = z.infer<typeof PrepareRequest>;
 
 /** Signed form `keysaga/prepare-answer/v1`. `requestHash` = SHA-256 of `keysaga/prepare-request/v1` form of the request. */

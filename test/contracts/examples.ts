@@ -4,6 +4,7 @@ import type * as z from 'zod';
 import * as activities from '../../schema/contracts/approval.ts';
 import * as intents from '../../schema/contracts/intent.ts';
 import * as keys from '../../schema/contracts/key.ts';
+import * as messages from '../../schema/contracts/message.ts';
 import * as orders from '../../schema/contracts/order.ts';
 import * as party from '../../schema/contracts/party.ts';
 import * as policies from '../../schema/contracts/policy.ts';
@@ -30,6 +31,15 @@ const intent = {
   expiresAt: T1,
   memo: 'rent',
   anchor: { kind: 'bitcoin-outpoint', txid: h(1), vout: '0' },
+};
+const messageIntent = {
+  requestId: 'login-1',
+  walletId: 'wallet-1',
+  chain: network,
+  message: { kind: 'bip322', text: 'a proof of reserves' },
+  issuedAt: T0,
+  expiresAt: T1,
+  memo: 'for the auditor',
 };
 const anchorRequest = {
   requestId: 'pay-1',
@@ -190,6 +200,11 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
   TransferIntent: [intents.TransferIntent, intent],
   AnchorRequest: [intents.AnchorRequest, anchorRequest],
   LeasedAnchor: [intents.LeasedAnchor, leased],
+  MessageIntent: [messages.MessageIntent, messageIntent],
+  TypedDataIntent: [
+    messages.MessageIntent,
+    { ...messageIntent, chain: 'eip155:1', message: { kind: 'eip712', json: '{}' } },
+  ],
   AnchorInput: [saga.AnchorInput, { request: anchorRequest }],
   AnchorOutcome: [saga.AnchorOutcome, { outcome: 'given-back', leased }],
   SignedApproval: [activities.SignedApproval, signedApproval],
@@ -243,6 +258,20 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
       approvals: [signedApproval],
       policyHash: h(10),
       unsigned,
+    },
+  ],
+  PrepareMessage: [
+    party.PrepareRequest,
+    {
+      kind: 'message',
+      requestId: 'login-1',
+      attempt,
+      keyId: 'wallet-1',
+      epoch: 0,
+      signers: ['alpha', 'gamma'],
+      intent: messageIntent,
+      approvals: [signedApproval],
+      policyHash: h(10),
     },
   ],
   SignedPrepareAnswer: [party.SignedPrepareAnswer, prepareAnswer],

@@ -4,15 +4,18 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { signApproval } from '../../core/approvals.ts';
 import { intentDigest } from '../../core/intent.ts';
+import { messageIntentDigest } from '../../core/messages/intent.ts';
 import { policyHash } from '../../core/policy.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
 import { publicKeyOf, signObject } from '../../core/signed.ts';
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
+import type { MessageIntent, SignableMessage } from '../../schema/contracts/message.ts';
 import type {
   Envelope,
   PrepareKeygen,
+  PrepareMessage,
   PrepareRequest,
   PrepareSign,
   RoundAnswer,
@@ -319,14 +322,14 @@ export const intentFor = (
   }) as TransferIntent;
 
 export const approve = (
-  intent: TransferIntent,
+  intent: TransferIntent | MessageIntent,
   who: Person,
   decision: 'approve' | 'reject' = 'approve',
   change: { at?: number; validUntil?: number } = {},
 ): SignedApproval =>
   signApproval(
     {
-      intentDigest: intentDigest(intent),
+      intentDigest: 'message' in intent ? messageIntentDigest(intent) : intentDigest(intent),
       approver: who.name as never,
       decision,
       at: new Date(change.at ?? Date.now()).toISOString(),
@@ -357,3 +360,36 @@ export const signRequest = (
   unsigned,
   ...change,
 });
+
+/** A request to sign a message, approved by two. */
+export const messageRequest = (
+  cast: Cast,
+  key: KeyDescriptor,
+  message: SignableMessage,
+  signers: readonly PartyId[],
+  change: Partial<PrepareMessage> = {},
+): PrepareMessage => {
+  const intent = change.intent ?? messageIntentFor(key, message);
+  return {
+    kind: 'message',
+    requestId: intent.requestId,
+    attempt: randomUUID() as PrepareMessage['attempt'],
+    keyId: key.keyId,
+    epoch: key.epoch,
+    signers: [...signers],
+    intent,
+    approvals: cast.approvers.slice(0, 2).map((a) => approve(intent, a)),
+    policyHash: cast.policyHash,
+    ...change,
+  };
+};
+
+export const messageIntentFor = (key: KeyDescriptor, message: SignableMessage) =>
+  ({
+    requestId: `m-${randomBytes(6).toString('hex')}`,
+    walletId: key.walletId,
+    chain: key.network,
+    message,
+    issuedAt: new Date(Date.now() - 1_000).toISOString(),
+    expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+  }) as MessageIntent;

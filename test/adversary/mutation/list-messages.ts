@@ -58,8 +58,8 @@ export const messageMutations: readonly Mutation[] = [
       signTakesDigest,
       {
         file: 'activities/party/live-runs.ts',
-        find: '        messages: deps.codecs.get(descriptor.network).messages(request.unsigned, publicKey),',
-        put: "        messages: request.unsigned.digest ? [new Uint8Array(Buffer.from(request.unsigned.digest, 'hex'))] : deps.codecs.get(descriptor.network).messages(request.unsigned, publicKey),",
+        find: '  return codec.messages(request.unsigned, key);',
+        put: "  return request.unsigned.digest ? [new Uint8Array(Buffer.from(request.unsigned.digest, 'hex'))] : codec.messages(request.unsigned, key);",
       },
     ],
   },
