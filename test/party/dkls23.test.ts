@@ -76,7 +76,8 @@ const cast = castOf(3, {
 });
 
 beforeAll(async () => {
-  rig = await startRig({ cast });
+  // One instance each: what a second one would have to compute again every round takes minutes.
+  rig = await startRig({ cast, instances: 1 });
   [alpha, beta, gamma] = rig.parties;
   key = await freshKey();
 }, 120_000);
