@@ -15,17 +15,25 @@ import { parse } from './inputs.ts';
 
 export type { ChainDeps } from './deps.ts';
 
-/** Where a test may end the process: each before and after its activity's commit. */
-export const CHAIN_FAIL_POINTS = failPointsOf([
-  'build',
-  'buildVoid',
-  'releaseLease',
-  'leaseAnchor',
-  'releaseAnchor',
-  'attach',
-  'broadcast',
-  'confirm',
-]);
+/** What `provision` commits is the chain's own affair. */
+const PROVISION = ['provision:before-chain', 'provision:after-chain'] as const;
+
+/** Where a test may end the process: each before and after its activity's commit, and those of `leaser.ts`. */
+export const CHAIN_FAIL_POINTS: readonly string[] = [
+  ...failPointsOf([
+    'lend',
+    'releaseUnneeded',
+    'build',
+    'buildVoid',
+    'releaseLease',
+    'leaseAnchor',
+    'releaseAnchor',
+    'attach',
+    'broadcast',
+    'confirm',
+  ]),
+  ...PROVISION,
+];
 
 export function createChainActivities(deps: ChainDeps): ChainActivities {
   const context = { ...deps, keyOf: createKeyReader(deps.uow) };
@@ -44,7 +52,10 @@ export function createChainActivities(deps: ChainDeps): ChainActivities {
           `The ledger has no such certified key ${key.keyId}.`,
           { field: 'key' },
         );
+      const [before, after] = PROVISION;
+      await deps.failPoints.at(before);
       await deps.chains.get(key.network).provision(key);
+      await deps.failPoints.at(after);
     },
   };
 }

@@ -10,6 +10,7 @@ import { anchorResource } from '../../core/rules/effects.ts';
 import { decideTransfer, type Transfer } from '../../core/transfer/index.ts';
 import { streams } from '../../schema/contracts/events.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
+import { commit } from '../ledger/deps.ts';
 import { loadTransfer } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 
@@ -34,12 +35,12 @@ function needed(transfer: Transfer, address: string): ReadonlySet<string> {
 
 /** Of this transfer's held leases, releases those of `candidates` (all when absent) that it does not need. */
 async function releaseUnneeded(
-  { uow }: ChainContext,
+  context: ChainContext,
   requestId: RequestId,
   address: string,
   candidates?: ReadonlySet<string>,
 ): Promise<LeaseRequest[]> {
-  return uow.transaction(async (tx) => {
+  return commit(context, 'releaseUnneeded', async (tx) => {
     await lockLeases(tx, requestId);
     const held = (await tx.leases.lockByOwner(requestId)).filter((lease) => lease.state === 'held');
     const { transfer } = await loadTransfer(tx.events, requestId);
@@ -71,7 +72,7 @@ export async function openLeaser(
   return {
     held: await releaseUnneeded(context, requestId, address),
     tryTake: async (resource, detail) => {
-      const got = await context.uow.transaction(async (tx) => {
+      const got = await commit(context, 'lend', async (tx) => {
         await lockLeases(tx, requestId);
         const { transfer: now } = await loadTransfer(tx.events, requestId);
         decideTransfer.requireBuildable(now, 'payment');

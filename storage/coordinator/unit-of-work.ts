@@ -23,13 +23,15 @@ const WAKE_EVERY_MS = 100;
 
 /**
  * NOTIFY inside the appending transaction would make commits queue for one lock of the whole cluster. So it is sent
- * after the commit, by itself, a moment later for all appends of that moment; when it is lost, the followers' polling
- * finds the events.
+ * after the commit, by itself: at once for an append after a quiet moment, and for those that follow within the moment
+ * once, at its end. When it is lost, the followers' polling finds the events.
  */
 function createWakeUp(database: CoordinatorDatabase): () => void {
   let due: NodeJS.Timeout | undefined;
+  let quietAt = 0;
   const send = async (): Promise<void> => {
     due = undefined;
+    quietAt = performance.now() + WAKE_EVERY_MS;
     try {
       await database.db.execute(sql`select pg_notify(${EVENTS_CHANNEL}, '')`);
     } catch {
@@ -37,7 +39,10 @@ function createWakeUp(database: CoordinatorDatabase): () => void {
     }
   };
   return () => {
-    if (due === undefined) due = setTimeout(() => void send(), WAKE_EVERY_MS).unref();
+    if (due !== undefined) return;
+    const left = quietAt - performance.now();
+    if (left <= 0) void send();
+    else due = setTimeout(() => void send(), left).unref();
   };
 }
 

@@ -3,8 +3,9 @@
  * saga that is sure to get there. Whatever the point, the saga ends completed or compensated, the destination is paid
  * exactly once or not at all, and nothing stays leased.
  */
-import { readdirSync } from 'node:fs';
-import postgres from 'postgres';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { sql } from 'drizzle-orm';
 import { CHAIN_FAIL_POINTS } from '../../activities/chain/index.ts';
 import { LEDGER_FAIL_POINTS } from '../../activities/ledger/index.ts';
 import { PARTY_FAIL_POINTS } from '../../activities/party/index.ts';
@@ -16,6 +17,7 @@ import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { AdministratorOrder } from '../../schema/contracts/order.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
+import { createProjector, openCoordinatorDatabase } from '../../storage/coordinator/index.ts';
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
 import { approve, signPolicy } from '../support/parties.ts';
 import { networkOf, type Platform, type PlatformChain } from '../support/platform.ts';
@@ -24,7 +26,8 @@ export type Chain = PlatformChain;
 /**
  * What a cell does: `pay` a transfer to its end; `short` begins one while t parties are away, so that it compensates;
  * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `keygen` makes a key; `keygen-short` fails to;
- * `order` delivers an administrators' order to a party; `policy` changes the policy under a transfer that waits; `anchor` leases an anchor and gives it back.
+ * `order` delivers an administrators' order to a party; `policy` changes the policy under a transfer that waits; `anchor` leases an anchor and gives it back;
+ * `start` starts a coordinator that brings a policy, again until it is up.
  */
 export type Scenario =
   | 'pay'
@@ -35,7 +38,8 @@ export type Scenario =
   | 'keygen-short'
   | 'order'
   | 'policy'
-  | 'anchor';
+  | 'anchor'
+  | 'start';
 export type Cell = { readonly point: string; readonly chain: Chain; readonly scenario: Scenario };
 
 const either = (name: string) => [`${name}:before-commit`, `${name}:after-commit`];
@@ -46,6 +50,8 @@ const reaches: Readonly<Record<Scenario, readonly string[]>> = {
     ...[
       'reserve',
       'recordDecision',
+      'releaseUnneeded',
+      'lend',
       'build',
       'passPivot',
       'attach',
@@ -73,6 +79,8 @@ const reaches: Readonly<Record<Scenario, readonly string[]>> = {
   void: either('buildVoid'),
   keygen: [
     ...['reserveKey', 'certifyKey', 'activateWallet', 'recordActivation'].flatMap(either),
+    'provision:before-chain',
+    'provision:after-chain',
     'party.certify:before-backup',
     ...either('party.certify'),
     ...either('party.activate'),
@@ -83,12 +91,11 @@ const reaches: Readonly<Record<Scenario, readonly string[]>> = {
     either,
   ),
   anchor: ['leaseAnchor', 'releaseAnchor'].flatMap(either),
+  start: either('adoptPolicy'),
 };
 
-/** Reached when a process starts, before any saga: the worker is restarted until it passes. */
-const AT_START = either('adoptPolicy');
-/** Reached when the administrators signed two documents of one version: test/integration/policy.test.ts. */
-const FORKED = either('recordPolicyFork');
+/** Reached when the administrators signed two documents of one version: test/integration/policy.test.ts kills there. */
+export const FORKED: readonly string[] = either('recordPolicyFork');
 /** Reached by a party that was put back to an older state and by no other: test/party/fencing.test.ts. */
 const RESTORED = ['party.fence:before-file', 'party.fence:after-file'];
 /** Reached by a party whose check of a peer's message fails, which no honest saga brings about: test/party/crash.test.ts. */
@@ -98,10 +105,10 @@ export const ALL_POINTS: readonly string[] = [
   ...LEDGER_FAIL_POINTS,
   ...CHAIN_FAIL_POINTS,
   ...PARTY_FAIL_POINTS,
-].filter((point) => ![...AT_START, ...FORKED, ...RESTORED, ...FAULTY].includes(point));
+].filter((point) => ![...FORKED, ...RESTORED, ...FAULTY].includes(point));
 
 function chainsOf(scenario: Scenario): readonly Chain[] {
-  if (scenario === 'order' || scenario === 'policy') return ['bitcoin'];
+  if (scenario === 'order' || scenario === 'policy' || scenario === 'start') return ['bitcoin'];
   // A void can only win against a payment that waits for a block.
   if (scenario === 'void') return ['bitcoin', 'ethereum'];
   // An Ethereum nonce is an anchor for serial wallets only: everything after it would wait.
@@ -142,6 +149,8 @@ export type Result = Cell & { readonly outcome: string; readonly seconds: number
 
 let count = 0;
 
+const READ_TABLES = ['wallets', 'transfers', 'approvals', 'parties', 'policies'] as const;
+
 /** Runs one cell and throws when an invariant breaks. Scenarios with parties away expect them to be held already. */
 export async function runCell(
   platform: Platform,
@@ -164,13 +173,48 @@ export async function runCell(
           ? await changedPolicy(platform, wallets[chain])
           : scenario === 'anchor'
             ? await anchor(platform, wallets[chain])
-            : await transfer(platform, wallets[chain], cell);
-  const file = failPointFile(platform.failPoints, point);
-  const fired = readdirSync(platform.failPoints).some(
+            : scenario === 'start'
+              ? await start(platform)
+              : await transfer(platform, wallets[chain], cell);
+  if (!hasFired(platform, point))
+    throw new Error(`${point} was never reached by ${scenario} on ${chain}`);
+  return { ...cell, outcome, seconds: (Date.now() - began) / 1000 };
+}
+
+/** A process has died at the point. */
+export function hasFired({ failPoints }: Platform, point: string): boolean {
+  const file = failPointFile(failPoints, point);
+  return readdirSync(failPoints).some(
     (name) => file.endsWith(name.replace(/\.fired\.\d+$/, '')) && name.includes('.fired.'),
   );
-  if (!fired) throw new Error(`${point} was never reached by ${scenario} on ${chain}`);
-  return { ...cell, outcome, seconds: (Date.now() - began) / 1000 };
+}
+
+/** A coordinator is given a policy that none has yet, and dies while it adopts it. */
+async function start(platform: Platform): Promise<string> {
+  const { client, cast, dataDir } = platform;
+  const policyId = `crash-policy-${count}` as typeof cast.policy.policyId;
+  const file = join(dataDir, `${policyId}.json`);
+  writeFileSync(file, JSON.stringify(signPolicy(cast, { ...cast.policy, policyId })));
+  const path = join(dataDir, 'coordinator.json');
+  const config = JSON.parse(readFileSync(path, 'utf8')) as { initialPolicies: string[] };
+  config.initialPolicies.push(file);
+  writeFileSync(path, JSON.stringify(config));
+  const coordinator = platform.workers.get('coordinator');
+  const before = coordinator?.pid;
+  await coordinator?.kill('SIGKILL');
+  await until(() => coordinator?.ready !== undefined && coordinator.pid !== before, {
+    deadlineMs: 120_000,
+    intervalMs: 100,
+    what: 'the coordinator is up',
+  });
+  const info = await until(() => client.policy({ policyId }).catch(() => undefined), {
+    deadlineMs: 60_000,
+    intervalMs: 100,
+    what: 'the policy is read',
+  });
+  if (info.inForce !== 1 || info.versions.length !== 1)
+    throw new Error(`${info.versions.length} versions were adopted, ${info.inForce} is in force`);
+  return 'Adopted';
 }
 
 /** A key that nobody has is quarantined: the order is carried out once, whatever the party dies of meanwhile. */
@@ -351,18 +395,39 @@ async function begin(
     await client.signalDecision(intent.requestId, approve(intent, who));
 }
 
-/** No lease may outlive its transfer, and the log must agree with what the read tables say of it. */
+/** No lease may outlive its transfer, and the read tables must be what the log makes of them from nothing. */
 export async function checkLedger(platform: Platform): Promise<void> {
-  const sql = postgres(await platform.stack.postgres.createDatabase('coordinator'), {
-    max: 1,
-    onnotice: () => {},
-  });
+  const database = openCoordinatorDatabase(
+    await platform.stack.postgres.createDatabase('coordinator'),
+    { max: 2 },
+  );
+  const read = async (query: string): Promise<string> =>
+    JSON.stringify(await database.db.execute(sql.raw(query)));
+  /** With how far they have come: two readings of one position must be equal. */
+  const tables = () =>
+    Promise.all([
+      read(`select position from checkpoints where name = 'projections'`),
+      ...READ_TABLES.map((name) => read(`select to_jsonb(t) as row from ${name} t order by 1`)),
+    ]);
   try {
-    const left = await sql<{ resource: string; owner: string; state: string }[]>`
-      select resource, owner, state from leases where state in ('held', 'pivoted')`;
-    if (left.length > 0) throw new Error(`leases without a running owner: ${JSON.stringify(left)}`);
+    const left = await read(
+      `select resource, owner, state from leases where state in ('held', 'pivoted')`,
+    );
+    if (left !== '[]') throw new Error(`leases without a running owner: ${left}`);
+    const differing = await until(
+      async () => {
+        const [before, ...rows] = await tables();
+        await createProjector(database).rebuild();
+        const [after, ...rebuilt] = await tables();
+        if (before !== after) return undefined;
+        return { names: READ_TABLES.filter((_name, i) => rows[i] !== rebuilt[i]) };
+      },
+      { deadlineMs: 30_000, intervalMs: 200, what: 'the log rests for a moment' },
+    );
+    if (differing.names.length > 0)
+      throw new Error(`not what the log says: ${differing.names.join(', ')}`);
   } finally {
-    await sql.end();
+    await database.close();
   }
 }
 
@@ -390,13 +455,13 @@ export async function runCells(
     await Promise.all(Array.from({ length: parallel }, one));
   };
   const short = (cell: Cell) => cell.scenario.endsWith('short');
+  const alone = (c: Cell) => ['policy', 'start', 'void', 'keygen'].includes(c.scenario);
   // One version after the other, and no key generation meanwhile, which binds one version to its end.
   await run(
-    cells.filter((c) => c.scenario === 'policy'),
+    cells.filter((c) => c.scenario === 'policy' || c.scenario === 'start'),
     1,
   );
-  const byItself = ['policy', 'void', 'keygen'];
-  await run(cells.filter((c) => !short(c) && !byItself.includes(c.scenario)));
+  await run(cells.filter((c) => !short(c) && !alone(c)));
   // A key generation needs every party at once, for longer than a signature needs t: few at a time, or their kills starve them.
   await run(
     cells.filter((c) => c.scenario === 'keygen'),

@@ -4,6 +4,8 @@ import type { Wallet } from '../../client/index.ts';
 import { policyHash } from '../../core/policy.ts';
 import { until } from '../../dev/until.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
+import { armFailPoint } from '../../workers/support/fail-points.ts';
+import { FORKED, hasFired } from '../crash/cells.ts';
 import { approve, person, signPolicy } from '../support/parties.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import { expectEnd, untilStatus } from './support.ts';
@@ -120,7 +122,9 @@ describe('a policy that changes', () => {
     expect(end.failure?.code).toMatch(/LimitExceeded|PolicyViolation/);
   });
 
-  it('a second document of a version is refused by whoever holds the first, and the saga names them', async () => {
+  it('a second document of a version is refused by whoever holds the first, and the saga names them', {
+    timeout: 180_000,
+  }, async () => {
     const { client, cast } = platform;
     const held = following({ quorum: 1, startDelaySeconds: 1 });
     const proposed = following({ quorum: 1, startDelaySeconds: 2 });
@@ -145,7 +149,14 @@ describe('a policy that changes', () => {
     } finally {
       await connection.close();
     }
+    // Whoever records it dies before its commit, and whoever does so next after it.
+    for (const point of FORKED) armFailPoint(platform.failPoints, point);
     await client.changePolicy(signPolicy(cast, proposed));
+    await until(() => FORKED.every((point) => hasFired(platform, point)), {
+      deadlineMs: 60_000,
+      intervalMs: 100,
+      what: 'a coordinator died before and one after the fork was recorded',
+    });
     const seen = [];
     for await (const status of client.watchPolicyChange(policyId(), proposed.version, {
       timeoutMs: 60_000,
