@@ -20,7 +20,7 @@ import {
   uniqueId,
 } from '../workflows/support/fixtures.ts';
 import { KEYS, Stage, untilStatus } from '../workflows/support/stage.ts';
-import type { World } from '../workflows/support/world.ts';
+import { PAYMENT_ID, type World } from '../workflows/support/world.ts';
 
 const codec = createPayloadCodec(KEYS);
 
@@ -136,6 +136,14 @@ async function main(version: string, kinds: readonly string[]): Promise<void> {
         ),
       approve,
     );
+    // What a reset leads to: past the pivot already, with signed bytes in the ledger.
+    if (wanted('transfer-recalled')) {
+      const i = intent(Date.now());
+      const world = stage.worlds.for(i.requestId);
+      world.pivotPassed = true;
+      world.left = { signed: { network: i.chain, id: PAYMENT_ID, bytes: '0200' } };
+      await write('transfer-recalled', await stage.transfer(inputOf(i)));
+    }
     // Changed while approvals were awaited, and again between the last one and the signature.
     await transfer(
       'transfer-policy-changed',
@@ -171,6 +179,7 @@ async function main(version: string, kinds: readonly string[]): Promise<void> {
       }),
     );
     await keygen('generate-key-completed', () => {});
+    await keygen('generate-key-recalled', (world) => world.certify('a-1'));
     await keygen('generate-key-compensated', (world) =>
       world.on('round beta', () => {
         throw new KeysagaError('ProtocolUnsupported', 'scripted');

@@ -30,8 +30,10 @@ describe('recorded histories', () => {
       'transfer-rejected',
       'transfer-compensated',
       'transfer-policy-changed',
+      'transfer-recalled',
       'change-policy-completed',
       'generate-key-completed',
+      'generate-key-recalled',
       'generate-key-compensated',
     ])
       expect(kinds).toContain(kind);

@@ -626,20 +626,6 @@ describe('past the pivot', () => {
   });
   const cancel = (run: Running): Promise<unknown> => run.handle.executeUpdate('cancelTransfer');
 
-  /** What `temporal workflow reset` does: a new run from the first task, with the messages of the old one. */
-  async function reset(run: Running): Promise<WorkflowHandle> {
-    const { events } = await run.handle.fetchHistory();
-    const first = events?.find((event) => event.workflowTaskCompletedEventAttributes);
-    await stage.client.workflowService.resetWorkflowExecution({
-      namespace: stage.namespace,
-      workflowExecution: { workflowId: run.handle.workflowId },
-      workflowTaskFinishEventId: first?.eventId ?? null,
-      requestId: uniqueId('reset'),
-      reason: 'test',
-    });
-    return stage.client.workflow.getHandle(run.handle.workflowId);
-  }
-
   it.each([true, false])(
     'a workflow reset goes on without signing again, told by the reservation: %s',
     async (told) => {
@@ -655,7 +641,7 @@ describe('past the pivot', () => {
         return { ...usual, signed: { network: run.i.chain, id: PAYMENT_ID, bytes: '0200' } };
       });
       run.world.autoConfirm = true;
-      const handle = await reset(run);
+      const handle = await stage.reset(run.handle);
       await expect(handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
       expect(run.world.count('reserve')).toBe(2);
       expect(run.world.count('build')).toBe(told ? 1 : 2);
@@ -676,7 +662,7 @@ describe('past the pivot', () => {
     await untilStatus(run.handle, 'confirming', (s) => s.phase === 'Confirming');
     const hold = gate();
     run.world.on('reserve', () => hold.passed);
-    const handle = await reset(run);
+    const handle = await stage.reset(run.handle);
     await until('the new run reserves', () => run.world.count('reserve') === 2);
     await handle.executeUpdate('cancelTransfer');
     hold.open();
@@ -696,7 +682,7 @@ describe('past the pivot', () => {
       await hold.passed;
       throw new KeysagaError('VersionConflict', 'tried again, but for the cancel');
     });
-    const handle = await reset(run);
+    const handle = await stage.reset(run.handle);
     await until('the new run reserves', () => run.world.count('reserve') === 2);
     await handle.executeUpdate('cancelTransfer');
     hold.open();

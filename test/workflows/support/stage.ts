@@ -1,4 +1,5 @@
 /** A Temporal server with the sagas' worker and scripted parts around it; one per test file. */
+import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { TestWorkflowEnvironment } from '@temporalio/testing';
 import { DefaultLogger, Runtime, Worker } from '@temporalio/worker';
@@ -164,6 +165,21 @@ export class Stage {
       workflowId: workflowId.transfer(input.intent.requestId),
       args: [input],
     });
+  }
+
+  /** What `temporal workflow reset` does: a new run from the first task, with the messages of the old one. */
+  async reset(handle: WorkflowHandle): Promise<WorkflowHandle> {
+    const { workflowId: id } = handle;
+    const { events } = await handle.fetchHistory();
+    const first = events?.find((event) => event.workflowTaskCompletedEventAttributes);
+    await this.client.workflowService.resetWorkflowExecution({
+      namespace: this.namespace,
+      workflowExecution: { workflowId: id },
+      workflowTaskFinishEventId: first?.eventId ?? null,
+      requestId: randomUUID(),
+      reason: 'test',
+    });
+    return this.client.workflow.getHandle(id);
   }
 }
 
