@@ -155,8 +155,9 @@ module.exports = {
     },
   ],
   options: {
-    // 'specify' sees type-only imports, and can tell them from the others.
-    tsPreCompilationDeps: 'specify',
+    // Sees type-only imports, and tells them from the others. 'specify' would transpile each file besides, for the same result:
+    // with verbatimModuleSyntax an import that does not say `type` stays.
+    tsPreCompilationDeps: true,
     tsConfig: { fileName: 'tsconfig.json' },
     doNotFollow: { path: '(^|/)node_modules/' },
     exclude: { path: '^(\\.cache|\\.keysaga|coverage|dist)/' },
