@@ -21,7 +21,7 @@ import { VERSION } from './version.ts';
 
 const ENVIRONMENT = `Environment:
   KEYSAGA_CONFIG      a client configuration file; default: the local stack's
-  KEYSAGA_DATA        the local stack's data folder (default .keysaga)
+  KEYSAGA_DATA        the local stack's data folder; default: as temporal-dev.yaml says
   KEYSAGA_PASSPHRASE  of the approver's or administrator's key file
   TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_TLS…  as for Temporal's own CLI
   NO_COLOR            no colours;  KEYSAGA_DEBUG=1  stack traces`;

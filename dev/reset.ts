@@ -3,8 +3,8 @@ import { isKeysagaError } from '../schema/contracts/errors.ts';
 import { dataFolder } from './paths.ts';
 import { resetStack } from './stack/reset.ts';
 
-const folder = dataFolder();
 try {
+  const folder = dataFolder();
   const cleared = await resetStack(folder, (event) =>
     process.stderr.write(`keysaga: ${event.message}\n`),
   );

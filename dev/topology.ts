@@ -1,6 +1,5 @@
 /** The local topology: `temporal-dev.yaml`, checked, with the environment's replacements applied. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { parse, YAMLParseError } from 'yaml';
 import * as z from 'zod';
 import { KeysagaError } from '../schema/contracts/errors.ts';
@@ -12,7 +11,7 @@ import {
   PartyId,
   PolicyId,
 } from '../schema/contracts/primitives.ts';
-import { dataFolder, repoRoot } from './paths.ts';
+import { dataFolder, Folders, topologyFile } from './paths.ts';
 
 /** A wish; another free port is taken when it is in use. 0 asks for any. */
 const Port = z.int().min(0).max(65_535);
@@ -31,6 +30,7 @@ const ChainName = z.enum(['bitcoin', 'solana', 'ethereum']);
 
 export const Topology = z
   .strictObject({
+    folders: Folders,
     temporal: z.strictObject({
       port: Port,
       uiPort: Port,
@@ -134,8 +134,6 @@ export interface LocalTopology {
   readonly dataDir: string;
 }
 
-export const topologyFile = join(repoRoot, 'temporal-dev.yaml');
-
 const invalid = (field: string, message: string, cause?: unknown): KeysagaError =>
   new KeysagaError(
     'InvalidInput',
@@ -211,7 +209,7 @@ export function loadTopology(
       ? parseNamespace({ ...topology, temporal: { ...topology.temporal, namespace } })
       : topology,
     external: Object.fromEntries(Object.entries(found).filter(([, value]) => value !== undefined)),
-    dataDir: dataFolder(env),
+    dataDir: dataFolder(env, topology.folders),
   };
 }
 

@@ -69,7 +69,7 @@ async function start(io: Io, options: Options): Promise<void> {
     }
     writeLine(io.stderr, style.dim(`\neverything took ${formatMs(Date.now() - begun)}`));
     if (options.once === true) return;
-    writeLine(io.stderr, nextSteps(config, local.dataDir, secrets, style));
+    writeLine(io.stderr, nextSteps(config, io.env.KEYSAGA_DATA, secrets, style));
     // Stays up until a signal ends the process.
     await new Promise<never>(() => {
       setInterval(() => {}, 3_600_000);
@@ -239,12 +239,13 @@ async function mainJob(
 
 function nextSteps(
   config: ClientConfig,
-  dataDir: string,
+  /** As the environment has it: another terminal needs the same. */
+  dataDir: string | undefined,
   secrets: LocalSecrets,
   style: Style,
 ): string {
   const passphrase = shown(secrets.demoPassphraseFile);
-  const environment = dataDir.endsWith('/.keysaga') ? '' : `KEYSAGA_DATA=${shown(dataDir)} `;
+  const environment = dataDir ? `KEYSAGA_DATA=${dataDir} ` : '';
   const try_ = (line: string) => `  ${environment}${COMMAND} ${line}`;
   return [
     '',

@@ -28,7 +28,7 @@ export interface NodeOptions {
   /** TypeScript or JavaScript file, relative to the checkout. */
   readonly script: string;
   readonly args?: readonly string[];
-  /** Added to this process's environment. `undefined` removes a variable. */
+  /** Added to what it gets of this process's environment (`INHERITED`). `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Default: the ready line. Looked at with everything the child printed. */
   readonly readyWhen?: (output: string) => unknown;
@@ -56,12 +56,20 @@ export interface NodeProcess {
   restart(change?: Pick<NodeOptions, 'env' | 'args'>): Promise<void>;
 }
 
+/**
+ * What a worker gets of its owner's environment: how a program runs, and nothing of what the owner may hold there (an
+ * administrator's database address, a passphrase, tokens). All that a worker is told is in its configuration file.
+ */
+const INHERITED =
+  /^(PATH|HOME|USER|LOGNAME|SHELL|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|TEMP|TMP|TERM|CI|VITEST|NODE_\w+|UV_\w+|RUST_\w+|SSL_CERT_\w+|KEYSAGA_(LOG_LEVEL|FAIL_POINTS|CACHE))$/;
+
 const merged = (
   context: StackContext,
   name: string,
   env: NodeOptions['env'] = {},
 ): Record<string, string> => {
-  const all = { ...process.env, ...env, ...mark(context, name) };
+  const own = Object.entries(process.env).filter(([variable]) => INHERITED.test(variable));
+  const all = { ...Object.fromEntries(own), ...env, ...mark(context, name) };
   return Object.fromEntries(
     Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined),
   );

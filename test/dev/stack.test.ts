@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import postgres from 'postgres';
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest';
 import { bitcoinRpc } from '../../dev/bitcoin/rpc.ts';
 import { identify } from '../../dev/process/identity.ts';
 import type { ProgressEvent } from '../../dev/progress.ts';
@@ -382,6 +382,26 @@ describe('our own programs', () => {
     await node.stop();
     expect(node.exited).toBeUndefined();
     expect(events.filter(({ phase }) => phase === 'exited')).toEqual([]);
+  });
+
+  it('get nothing of what their owner holds in its environment', async () => {
+    const secrets = {
+      DATABASE_URL: 'postgres://admin:secret@db.example/x',
+      KEYSAGA_PASSPHRASE: 'secret',
+      PGPASSWORD: 'secret',
+      BITCOIN_RPC_URL: 'http://u:secret@127.0.0.1:18443',
+      TEMPORAL_API_KEY: 'secret',
+      NPM_TOKEN: 'secret',
+    };
+    for (const [name, value] of Object.entries(secrets)) vi.stubEnv(name, value);
+    vi.stubEnv('KEYSAGA_LOG_LEVEL', 'warn');
+    const node = await stack
+      .startNode({ name: 'five', script, env: { MODE: 'told' } })
+      .finally(() => vi.unstubAllEnvs());
+    const { env } = node.ready as { env?: string[] };
+    expect(env).toEqual(expect.arrayContaining(['PATH', 'MODE', 'KEYSAGA_LOG_LEVEL']));
+    expect(Object.keys(secrets).filter((name) => env?.includes(name))).toEqual([]);
+    await node.stop();
   });
 
   it('say in their error what they printed last when they do not come up', async () => {

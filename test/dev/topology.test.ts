@@ -1,9 +1,13 @@
 /** `temporal-dev.yaml` is read as written, and whatever is wrong in it is named. */
-import { readFileSync } from 'node:fs';
-import { describe, expect, it } from 'vitest';
-import { loadTopology, parseTopology, topologyFile } from '../../dev/topology.ts';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
+import { cacheFolder, dataFolder, repoRoot, topologyFile } from '../../dev/paths.ts';
+import { loadTopology, parseTopology } from '../../dev/topology.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import { NAMESPACE, SEARCH_ATTRIBUTES } from '../../schema/contracts/temporal.ts';
+import { run, scratchTree } from '../support/repo.ts';
 
 const text = readFileSync(topologyFile, 'utf8');
 
@@ -30,6 +34,8 @@ describe('temporal-dev.yaml', () => {
   });
 
   it.each([
+    ['data: .keysaga', 'data: 7', 'folders.data'],
+    ['  cache: .cache', '  caches: .cache', 'folders.cache'],
     ['port: 7233', 'port: seven', 'temporal.port'],
     ['port: 7233', 'port: 70000', 'temporal.port'],
     ['retentionDays: 30', 'retention: 30', 'temporal.retentionDays'],
@@ -55,6 +61,56 @@ describe('temporal-dev.yaml', () => {
   it('refuses what is not YAML, and a file that is not there', () => {
     expect(refusal(() => parseTopology('temporal: [', 'my.yaml')).field).toBe('my.yaml');
     expect(refusal(() => loadTopology('/nowhere/x.yaml', {})).field).toBe('/nowhere/x.yaml');
+  });
+});
+
+describe('the folders', () => {
+  const home = mkdtempSync(join(tmpdir(), 'keysaga-topology-'));
+  afterAll(() => rmSync(home, { recursive: true }));
+  const moved = join(home, 'temporal-dev.yaml');
+  writeFileSync(
+    moved,
+    text.replace('data: .keysaga', 'data: elsewhere/data').replace('cache: .cache', 'cache: /c'),
+  );
+
+  it('are those of the file, relative to the checkout or absolute', () => {
+    const { dataDir, topology } = loadTopology(moved, {});
+    expect(dataDir).toBe(join(repoRoot, 'elsewhere/data'));
+    expect(cacheFolder({}, topology.folders)).toBe('/c');
+    expect(loadTopology(topologyFile, {}).dataDir).toBe(join(repoRoot, '.keysaga'));
+    expect([dataFolder({}), cacheFolder({})]).toEqual([
+      ...[join(repoRoot, '.keysaga'), join(repoRoot, '.cache')],
+    ]);
+  });
+
+  it('are those of the environment where it names them', () => {
+    const env = { KEYSAGA_DATA: 'mine', KEYSAGA_CACHE: '/theirs' };
+    const { dataDir, topology } = loadTopology(moved, env);
+    expect(dataDir).toBe(join(repoRoot, 'mine'));
+    expect(cacheFolder(env, topology.folders)).toBe('/theirs');
+  });
+
+  it('are cleared by reset, in a checkout whose file moves them', async () => {
+    const tree = scratchTree({ 'state/stack-id': '0123456789abcdef\n', 'state/x': '', kept: '' }, [
+      ...['dev', 'schema', 'package.json', 'node_modules', 'temporal-dev.yaml'],
+    ]);
+    try {
+      const file = join(tree.path, 'temporal-dev.yaml');
+      writeFileSync(file, text.replace('data: .keysaga', 'data: state'));
+      const reset = () =>
+        run(process.execPath, ['--import', 'tsx', 'dev/reset.ts'], tree.path, { KEYSAGA_DATA: '' });
+      expect((await reset()).stderr).toBe(`keysaga: cleared ${join(tree.path, 'state')}\n`);
+      expect([existsSync(join(tree.path, 'state')), existsSync(join(tree.path, 'kept'))]).toEqual([
+        ...[false, true],
+      ]);
+      writeFileSync(file, text.replace('data: .keysaga', 'data: []'));
+      expect(await reset()).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/^keysaga: folders\.data: /),
+      });
+    } finally {
+      tree.remove();
+    }
   });
 });
 
