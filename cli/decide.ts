@@ -3,9 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeysagaClient } from '../client/index.ts';
 import { signApproval } from '../core/approvals.ts';
 import { intentDigest } from '../core/intent.ts';
+import { messageIntentDigest } from '../core/messages/intent.ts';
 import { verifySigned } from '../core/signed.ts';
 import type { Decision, SignedApproval } from '../schema/contracts/approval.ts';
-import { isErrorCode, KeysagaError } from '../schema/contracts/errors.ts';
+import { isErrorCode, isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
+import type { MessageStatus } from '../schema/contracts/message-saga.ts';
 import { ApproverId } from '../schema/contracts/primitives.ts';
 import type { TransferStatus } from '../schema/contracts/saga.ts';
 import type { OpenKey } from './keyfile.ts';
@@ -14,7 +16,7 @@ export type DecideOptions = {
   readonly requestId: string;
   readonly decision: Decision;
   /** Called with what is to be signed, before the key is asked for; throws to break off. */
-  readonly show: (status: TransferStatus) => Promise<void>;
+  readonly show: (status: Decidable) => Promise<void>;
   /** Opens the key. */
   readonly key: () => Promise<OpenKey>;
   /** Milliseconds for which the approval is valid. */
@@ -22,7 +24,23 @@ export type DecideOptions = {
   /** How long to wait until it is seen to count; default 30 s. */
   readonly timeoutMs?: number;
 };
-export type Decided = { readonly signed: SignedApproval; readonly status: TransferStatus };
+export type Decided = { readonly signed: SignedApproval; readonly status: Decidable };
+
+/** What waits for approvers: a transfer or a message. Their request ids are one space. */
+export type Decidable = TransferStatus | MessageStatus;
+
+/** Throws `NotFound` when neither is known under this id. */
+async function decidable(client: KeysagaClient, requestId: string): Promise<Decidable> {
+  try {
+    return await client.status(requestId);
+  } catch (error) {
+    if (!isKeysagaError(error, 'NotFound')) throw error;
+    return client.messageStatus(requestId).catch((other: unknown) => {
+      throw isKeysagaError(other, 'NotFound') ? error : other;
+    });
+  }
+}
+const isMessage = (status: Decidable): status is MessageStatus => 'message' in status.intent;
 
 const OPEN: ReadonlySet<string> = new Set(['Initiated', 'AwaitingApprovals', 'Preparing']);
 
@@ -32,19 +50,21 @@ const OPEN: ReadonlySet<string> = new Set(['Initiated', 'AwaitingApprovals', 'Pr
  */
 export async function decide(client: KeysagaClient, options: DecideOptions): Promise<Decided> {
   const { requestId, decision } = options;
-  const before = await client.status(requestId);
+  const before = await decidable(client, requestId);
+  const message = isMessage(before);
   if (!OPEN.has(before.phase))
     throw new KeysagaError(
       'StateConflict',
-      `The transfer is ${before.phase}; decisions are closed.`,
+      `The ${message ? 'message' : 'transfer'} is ${before.phase}; decisions are closed.`,
       {
         state: before.phase,
       },
     );
   // From here on only this object is shown, and only its digest is signed.
-  const { intent } = before;
   await options.show(before);
-  const digest = intentDigest(intent);
+  const digest = isMessage(before)
+    ? messageIntentDigest(before.intent)
+    : intentDigest(before.intent);
   const key = await options.key();
   const now = Date.now();
   let signed: SignedApproval;
@@ -64,20 +84,24 @@ export async function decide(client: KeysagaClient, options: DecideOptions): Pro
   }
   if (!verifySigned('approval', signed.approval, signed.publicKey, signed.signature))
     throw new KeysagaError('SignatureInvalid', 'The fresh signature does not verify.');
-  await client.signalDecision(requestId, signed);
+  if (message) await client.signalMessageDecision(requestId, signed);
+  else await client.signalDecision(requestId, signed);
   return { signed, status: await counted(client, before, signed, options.timeoutMs ?? 30_000) };
 }
 
 async function counted(
   client: KeysagaClient,
-  before: TransferStatus,
+  before: Decidable,
   signed: SignedApproval,
   timeoutMs: number,
-): Promise<TransferStatus> {
+): Promise<Decidable> {
   const known = new Set(before.refusedMessages.map((one) => JSON.stringify(one)));
   const deadline = Date.now() + timeoutMs;
   for (;;) {
-    const status = await client.status(before.intent.requestId);
+    const { requestId } = before.intent;
+    const status = isMessage(before)
+      ? await client.messageStatus(requestId)
+      : await client.status(requestId);
     if (status.approvals.some(({ signature }) => signature === signed.signature)) return status;
     // The refusals name the approver they are about where there is one; others' troubles are not ours.
     const { approver } = signed.approval;

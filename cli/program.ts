@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { approvalsCommand, decideCommand, keyCommand } from './commands/approvals.ts';
 import { doctorCommand } from './commands/doctor.ts';
 import { faucetCommand } from './commands/faucet.ts';
+import { messageCommand } from './commands/message.ts';
 import { partiesCommand } from './commands/parties.ts';
 import { partyCommand } from './commands/party.ts';
 import { policyCommand } from './commands/policy.ts';
@@ -40,6 +41,7 @@ export function buildProgram(io: Io): Command {
     faucetCommand(io),
     transferCommand(io),
     transfersCommand(io),
+    messageCommand(io),
     approvalsCommand(io),
     decideCommand(io, 'approve'),
     decideCommand(io, 'reject'),

@@ -1,7 +1,9 @@
 /** Sagas in words: the board of `watch`, and the short lines of lists and logs. */
 import { formatAmount, networkName } from '../core/assets.ts';
 import { describeIntent } from '../core/intent.ts';
+import { describeMessageIntent } from '../core/messages/intent.ts';
 import type { TransferIntent } from '../schema/contracts/intent.ts';
+import type { MessageIntent } from '../schema/contracts/message.ts';
 import type {
   KeygenStatus,
   PartyProgress,
@@ -26,14 +28,19 @@ export const payment = (intent: TransferIntent): string =>
   `${formatAmount(intent.chain, intent.asset, intent.amount)} to ${intent.destination}`;
 
 /** Every signed field, one a line. */
-export const intentLines = (intent: TransferIntent, style: Style): string =>
+export const intentLines = (intent: TransferIntent | MessageIntent, style: Style): string =>
   table(
     [],
-    describeIntent(intent).map(({ label, value }) => [style.dim(label), value]),
+    ('message' in intent ? describeMessageIntent(intent) : describeIntent(intent)).map(
+      ({ label, value }) => [style.dim(label), value],
+    ),
     style,
   );
 
-export const decidedBy = (status: TransferStatus, decision: 'approve' | 'reject'): string[] =>
+export const decidedBy = (
+  status: Pick<TransferStatus, 'approvals'>,
+  decision: 'approve' | 'reject',
+): string[] =>
   status.approvals
     .filter(({ approval }) => approval.decision === decision)
     .map(({ approval }) => approval.approver);

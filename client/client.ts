@@ -9,7 +9,7 @@ import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
 import type { AnchorRequest, LeasedAnchor, TransferIntent } from '../schema/contracts/intent.ts';
 import { GenerateKeyRequest } from '../schema/contracts/key.ts';
-import { type PartyId, RequestId } from '../schema/contracts/primitives.ts';
+import type { PartyId } from '../schema/contracts/primitives.ts';
 import {
   ApprovalReceipt,
   CancelReceipt,
@@ -33,9 +33,10 @@ import {
   type TransferFilter,
   type TransferSummary,
 } from './lists.ts';
+import { MessageClient } from './message-client.ts';
 import type { ClientOptions } from './options.ts';
-import { OrderClient } from './order-client.ts';
 import { type PartyState, partyState } from './parties.ts';
+import { asRequestId } from './request-id.ts';
 import { pollersOf, serverInfo } from './server.ts';
 import { type Started, startOnce } from './start.ts';
 import { requireAsRequested, verifyWallet, type Wallet } from './wallet.ts';
@@ -47,19 +48,11 @@ const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
 const CHAIN = defineSearchAttributeKey('KeysagaChain', 'KEYWORD');
 const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 
-function asRequestId(value: string): RequestId {
-  const id = RequestId.safeParse(value);
-  if (id.success) return id.data;
-  throw new KeysagaError('InvalidInput', `not an id: ${value.slice(0, 80)}`, {
-    field: 'requestId',
-  });
-}
-
 // A newer coordinator may say more than this client knows.
 const LenientTransferStatus = TransferStatus.strip();
 const LenientKeygenStatus = KeygenStatus.strip();
 
-export class KeysagaClient extends OrderClient {
+export class KeysagaClient extends MessageClient {
   readonly #client: Client;
   readonly #identityKeys: ReadonlyMap<PartyId, string>;
   readonly #verify: (walletId: string, outcome: unknown) => Wallet;

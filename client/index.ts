@@ -7,7 +7,7 @@ export {
   type StartOptions,
 } from './client.ts';
 export { clientOptions, readClientConfig } from './config.ts';
-export type { KeySummary, TransferFilter, TransferSummary } from './lists.ts';
+export type { KeySummary, MessageSummary, TransferFilter, TransferSummary } from './lists.ts';
 export type { ClientOptions } from './options.ts';
 export type { PartyState } from './parties.ts';
 export type {

@@ -2,25 +2,29 @@
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { intentDigest, parseIntent } from '../core/intent.ts';
+import { messageIntentDigest, parseMessageIntent } from '../core/messages/intent.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import type { TransferIntent } from '../schema/contracts/intent.ts';
 import { GenerateKeyRequest } from '../schema/contracts/key.ts';
+import type { MessageIntent } from '../schema/contracts/message.ts';
 import type { RequestId } from '../schema/contracts/primitives.ts';
 import { parseWorkflowId, WORKFLOWS } from '../schema/contracts/temporal.ts';
 
-/** A transfer in a list. `intent` is absent when its memo is not one that this client wrote. */
-export type TransferSummary = {
+/** A saga in a list. `intent` is absent when its memo is not one that this client wrote. */
+type WaitingSummary<Intent> = {
   readonly requestId: RequestId;
   readonly workflowId: string;
   /** Temporal's own: `RUNNING`, `COMPLETED`, `FAILED`, … */
   readonly execution: string;
   readonly phase: string;
-  readonly intent?: TransferIntent;
+  readonly intent?: Intent;
   /** Approvers whose decision is still missing. */
   readonly waitingFor: readonly string[];
   readonly startedAt: string;
   readonly closedAt?: string;
 };
+export type TransferSummary = WaitingSummary<TransferIntent>;
+export type MessageSummary = WaitingSummary<MessageIntent>;
 export type KeySummary = {
   readonly requestId: RequestId;
   readonly workflowId: string;
@@ -58,12 +62,26 @@ export const listKeys = (client: Client, limit: number): Promise<KeySummary[]> =
   });
 
 /** Transfers, newest first. Throws `InvalidInput` for a filter that is no id. */
-export async function listTransfers(
+export const listTransfers = (client: Client, filter: TransferFilter): Promise<TransferSummary[]> =>
+  waitingSagas(client, WORKFLOWS.transfer, filter, (memo, requestId) =>
+    readIntent(memo, requestId, parseIntent, intentDigest),
+  );
+
+/** Messages, newest first. Throws as `listTransfers`. */
+export const listMessages = (client: Client, filter: TransferFilter): Promise<MessageSummary[]> =>
+  waitingSagas(client, WORKFLOWS.signMessage, filter, (memo, requestId) =>
+    readIntent(memo, requestId, parseMessageIntent, messageIntentDigest),
+  );
+
+/** Sagas that wait for approvers. */
+async function waitingSagas<I>(
   client: Client,
+  type: string,
   filter: TransferFilter,
-): Promise<TransferSummary[]> {
+  read: (memo: WorkflowExecutionInfo['memo'], requestId: string) => I | undefined,
+): Promise<WaitingSummary<I>[]> {
   const query = [
-    `WorkflowType = '${WORKFLOWS.transfer}'`,
+    `WorkflowType = '${type}'`,
     ...(filter.walletId === undefined
       ? []
       : [`KeysagaWallet = ${quoted(filter.walletId, 'walletId')}`]),
@@ -76,7 +94,7 @@ export async function listTransfers(
   ].join(' AND ');
   return list(client, query, filter.limit ?? 50, (info) => {
     const common = summary(info);
-    const intent = readIntent(info.memo, common.requestId);
+    const intent = read(info.memo, common.requestId);
     return {
       ...common,
       ...(intent === undefined ? {} : { intent }),
@@ -118,22 +136,22 @@ async function list<T>(
 const isOurs = (id: string): boolean => {
   try {
     const { kind } = parseWorkflowId(id);
-    return kind === 'transfer' || kind === 'keygen';
+    return kind === 'transfer' || kind === 'keygen' || kind === 'message';
   } catch {
     return false;
   }
 };
 
 /** The intent in a memo, if it is one and its digest is the memo's. */
-function readIntent(
+function readIntent<I extends { readonly requestId: string }>(
   memo: WorkflowExecutionInfo['memo'],
   requestId: string,
-): TransferIntent | undefined {
+  parse: (x: unknown) => I,
+  digest: (intent: I) => string,
+): I | undefined {
   try {
-    const intent = parseIntent(memo?.intent);
-    return intent.requestId === requestId && intentDigest(intent) === memo?.digest
-      ? intent
-      : undefined;
+    const intent = parse(memo?.intent);
+    return intent.requestId === requestId && digest(intent) === memo?.digest ? intent : undefined;
   } catch {
     return undefined;
   }

@@ -2,6 +2,7 @@
  * The board an operator reads in the Temporal UI (`setCurrentDetails`): Markdown without table borders, so lists
  * and padded cells in a code fence, and text marks instead of colours.
  */
+import type { MessageStatus } from '../schema/contracts/message-saga.ts';
 import type {
   FailureInfo,
   KeygenStatus,
@@ -74,8 +75,11 @@ const seconds = (ms: number): string =>
       ? `${Math.round(ms / 1000)} s`
       : `${Math.round(ms / 60_000)} min`;
 
-export function transferBoard(status: TransferStatus): string {
-  const { intent, approvals, quorum } = status;
+/** Who approved, who is missing, who rejected. */
+function approvalLines(
+  { approvals, quorum, missing }: Pick<TransferStatus, 'approvals' | 'quorum' | 'missing'>,
+  recounted: readonly string[] = [],
+): string[] {
   const given = approvals
     .filter(({ approval }) => approval.decision === 'approve')
     .map(({ approval }) => approval.approver);
@@ -83,25 +87,65 @@ export function transferBoard(status: TransferStatus): string {
     .filter(({ approval }) => approval.decision === 'reject')
     .map(({ approval }) => approval.approver);
   return [
+    `**Approvals** ${given.length} of ${quorum || '?'}`,
+    ...recounted,
+    `- given: ${given.length === 0 ? 'none' : given.join(', ')}`,
+    `- missing: ${missing.length === 0 ? 'none' : missing.map((name) => plain(name)).join(', ')}`,
+    ...(rejected.length === 0 ? [] : [`- rejected by: ${rejected.join(', ')}`]),
+  ];
+}
+
+const attemptLines = ({ parties, attempts }: Pick<TransferStatus, 'parties' | 'attempts'>) =>
+  parties.length === 0
+    ? []
+    : ['', `**Attempt** ${attempts}`, progressTable(parties), ...lagLines(parties)];
+
+const refusedLines = ({ refusedMessages }: Pick<TransferStatus, 'refusedMessages'>) =>
+  refusedMessages.length === 0
+    ? []
+    : [
+        '',
+        '**Messages that do not count**',
+        ...refusedMessages.map(({ at, code, message }) => `- ${at} ${code}: ${plain(message)}`),
+      ];
+
+export function messageBoard(status: MessageStatus): string {
+  const { intent, signed } = status;
+  return [
+    `**Phase** ${status.phase}${status.waitingFor ? ` – ${plain(status.waitingFor, 400)}` : ''}`,
+    '',
+    `**Message** (${intent.message.kind}) signed by ${intent.walletId}`,
+    '',
+    ...approvalLines(status),
+    ...attemptLines(status),
+    '',
+    `**Intent digest** ${code(status.intentDigest)}`,
+    ...(signed === undefined ? [] : ['', `**Signature** ${code(signed.signature)}`]),
+    ...(status.pivotPassed && status.phase !== 'Completed'
+      ? ['', 'Past the pivot: the signature may be out.']
+      : []),
+    ...(status.cancelRequested ? ['', '**Cancel requested**'] : []),
+    ...undoLines(status.undos),
+    ...failureLines(status.failure),
+    ...refusedLines(status),
+    ...phases(status.phasesMs),
+  ].join('\n');
+}
+
+export function transferBoard(status: TransferStatus): string {
+  const { intent } = status;
+  return [
     `**Phase** ${status.phase}${status.waitingFor ? ` – ${plain(status.waitingFor, 400)}` : ''}`,
     '',
     `**Transfer** ${intent.amount} ${plain(intent.asset)} from ${intent.walletId} to ${plain(intent.destination)}`,
     '',
-    `**Approvals** ${given.length} of ${quorum || '?'}`,
-    ...(status.policy?.recounted === true
-      ? [`- counted again under version ${status.policy.version} of ${status.policy.policyId}`]
-      : []),
-    `- given: ${given.length === 0 ? 'none' : given.join(', ')}`,
-    `- missing: ${status.missing.length === 0 ? 'none' : status.missing.map((name) => plain(name)).join(', ')}`,
-    ...(rejected.length === 0 ? [] : [`- rejected by: ${rejected.join(', ')}`]),
-    ...(status.parties.length === 0
-      ? []
-      : [
-          '',
-          `**Attempt** ${status.attempts}`,
-          progressTable(status.parties),
-          ...lagLines(status.parties),
-        ]),
+    ...approvalLines(
+      status,
+      status.policy?.recounted === true
+        ? [`- counted again under version ${status.policy.version} of ${status.policy.policyId}`]
+        : [],
+    ),
+    ...attemptLines(status),
     '',
     `**Intent digest** ${code(status.intentDigest)}`,
     ...(status.transactionId === undefined
@@ -119,15 +163,7 @@ export function transferBoard(status: TransferStatus): string {
     ...(status.cancelRequested ? ['', '**Cancel requested**'] : []),
     ...undoLines(status.undos),
     ...failureLines(status.failure),
-    ...(status.refusedMessages.length === 0
-      ? []
-      : [
-          '',
-          '**Messages that do not count**',
-          ...status.refusedMessages.map(
-            ({ at, code, message }) => `- ${at} ${code}: ${plain(message)}`,
-          ),
-        ]),
+    ...refusedLines(status),
     ...phases(status.phasesMs),
   ].join('\n');
 }

@@ -4,4 +4,5 @@ export { changePolicy } from './change-policy.ts';
 export { deliverOrder } from './deliver-order.ts';
 export { deliverUndo } from './deliver-undo.ts';
 export { generateKey } from './generate-key.ts';
+export { signMessage } from './sign-message.ts';
 export { transfer } from './transfer.ts';

@@ -2,6 +2,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
 import type { LeasedAnchor } from '../schema/contracts/intent.ts';
+import type { MessageStatus } from '../schema/contracts/message-saga.ts';
 import type { PolicyChangeStatus } from '../schema/contracts/policy-change.ts';
 import type {
   ApprovalReceipt,
@@ -22,5 +23,6 @@ export const policyChangedSignal = defineSignal<[unknown?]>(MESSAGES.policyChang
 export const anchorUpdate = defineUpdate<LeasedAnchor>(MESSAGES.anchor);
 export const cancelUpdate = defineUpdate<CancelReceipt>(MESSAGES.cancel);
 export const transferStatus = defineQuery<TransferStatus>(MESSAGES.status);
+export const messageStatus = defineQuery<MessageStatus>(MESSAGES.status);
 export const policyChangeStatus = defineQuery<PolicyChangeStatus>(MESSAGES.status);
 export const keygenStatus = defineQuery<KeygenStatus>(MESSAGES.status);

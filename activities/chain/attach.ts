@@ -1,7 +1,9 @@
 /** From signature shares to stored, sendable bytes. */
 
+import { decideMessage } from '../../core/messages/aggregate.ts';
+import { messageDigest } from '../../core/messages/intent.ts';
 import { envelopeBody } from '../../core/session/envelopes.ts';
-import { hexToBytes, verifySigned } from '../../core/signed.ts';
+import { bytesToHex, hexToBytes, verifySigned } from '../../core/signed.ts';
 import { decideTransfer } from '../../core/transfer/index.ts';
 import type { ChainActivities } from '../../schema/contracts/activities.ts';
 import { canonicalJson } from '../../schema/contracts/canonical.ts';
@@ -9,8 +11,8 @@ import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { Envelope } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
-import type { SignedTransaction } from '../../schema/contracts/transaction.ts';
 import { commit } from '../ledger/deps.ts';
+import { appendMessage, loadMessage } from '../ledger/messages.ts';
 import { appendTransfer, loadTransfer } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
@@ -84,6 +86,35 @@ function named(error: unknown, key: KeyDescriptor): unknown {
   );
 }
 
+/** Combines the shares and puts the signatures to use; a culprit of either is named. */
+function combined<T>(
+  context: ChainContext,
+  key: KeyDescriptor,
+  signing: {
+    readonly signers: readonly PartyId[];
+    readonly rounds: readonly (readonly Envelope[])[];
+    readonly messages: readonly Uint8Array[];
+  },
+  use: (signatures: readonly Uint8Array[]) => T,
+): T {
+  const { signers, rounds, messages } = signing;
+  const indices = signerIndices(key, signers);
+  const bodies = bodiesOf(context, key, signers, rounds);
+  try {
+    const signatures = context.protocols.get(key.protocol).aggregate({
+      threshold: key.threshold,
+      parties: key.parties.length,
+      publicPackage: hexToBytes(key.publicPackage),
+      signers: indices,
+      messages,
+      rounds: bodies,
+    });
+    return use(signatures);
+  } catch (error) {
+    throw named(error, key);
+  }
+}
+
 export const createAttach =
   (context: ChainContext): ChainActivities['attach'] =>
   async (input) => {
@@ -109,22 +140,12 @@ export const createAttach =
     const key = await context.keyOf(transfer.intent.walletId);
     const { codec } = context.chains.get(transfer.intent.chain);
     const publicKey = hexToBytes(key.publicKey);
-    const indices = signerIndices(key, signers);
-    const bodies = bodiesOf(context, key, signers, rounds);
-    let signed: SignedTransaction;
-    try {
-      const signatures = context.protocols.get(key.protocol).aggregate({
-        threshold: key.threshold,
-        parties: key.parties.length,
-        publicPackage: hexToBytes(key.publicPackage),
-        signers: indices,
-        messages: codec.messages(unsigned, publicKey),
-        rounds: bodies,
-      });
-      signed = codec.attach(unsigned, publicKey, signatures);
-    } catch (error) {
-      throw named(error, key);
-    }
+    const signed = combined(
+      context,
+      key,
+      { signers, rounds, messages: codec.messages(unsigned, publicKey) },
+      (signatures) => codec.attach(unsigned, publicKey, signatures),
+    );
     return commit(context, 'attach', async (tx) => {
       const { transfer: now, version } = await loadTransfer(tx.events, requestId);
       // Another attempt was first: its bytes are the transaction, these are forgotten.
@@ -136,6 +157,41 @@ export const createAttach =
         version,
         decideTransfer.signed(now, purpose, { attempt, signers, signed }),
       );
+      return signed;
+    });
+  };
+
+export const createAttachMessage =
+  (context: ChainContext): ChainActivities['attachMessage'] =>
+  async (input) => {
+    const { requestId, attempt, signers, rounds } = parse('attachMessage', input);
+    const { message } = await loadMessage(context.uow.events, requestId);
+    if (message.signed !== null) return message.signed;
+    if (!message.pivots.includes(attempt))
+      throw new KeysagaError('StateConflict', 'The attempt has not passed its pivot.', {
+        field: 'attempt',
+      });
+    const { walletId, chain, message: signable } = message.intent;
+    const key = await context.keyOf(walletId);
+    const { codec } = context.chains.get(chain);
+    const publicKey = hexToBytes(key.publicKey);
+    const digest = messageDigest(signable, codec, publicKey);
+    const signed = combined(context, key, { signers, rounds, messages: [digest] }, ([one]) => {
+      if (codec.message === undefined || one === undefined)
+        throw new KeysagaError('SignatureInvalid', 'There is no signature of a message.', {
+          field: 'signature',
+        });
+      return {
+        digest: bytesToHex(digest),
+        signature: codec.message.attach(digest, publicKey, one),
+      };
+    });
+    return commit(context, 'attachMessage', async (tx) => {
+      const { message: now, version } = await loadMessage(tx.events, requestId);
+      // Another attempt was first.
+      if (now.signed !== null) return now.signed;
+      const events = decideMessage.signed(now, { attempt, signers, signed });
+      await appendMessage(tx, requestId, version, events);
       return signed;
     });
   };

@@ -7,7 +7,7 @@ import { streams } from '../../schema/contracts/events.ts';
 import { failPointsOf } from '../ledger/deps.ts';
 import { createKeyReader } from '../ledger/state.ts';
 import { createAnchorActivities } from './anchor.ts';
-import { createAttach } from './attach.ts';
+import { createAttach, createAttachMessage } from './attach.ts';
 import { createBuildActivities } from './build.ts';
 import { createDeliverActivities } from './deliver.ts';
 import type { ChainDeps } from './deps.ts';
@@ -42,6 +42,7 @@ export function createChainActivities(deps: ChainDeps): ChainActivities {
     ...createAnchorActivities(context),
     ...createDeliverActivities(context),
     attach: createAttach(context),
+    attachMessage: createAttachMessage(context),
     provision: async (input) => {
       const { key } = parse('provision', input);
       const { state } = await deps.uow.events.load(streams.key(key.keyId), keyFold);

@@ -21,6 +21,12 @@ export const inputs = {
     signers: z.array(PartyId).min(2).max(16),
     rounds: z.array(z.array(Envelope).max(512)).min(1).max(32),
   }),
+  attachMessage: z.strictObject({
+    requestId: RequestId,
+    attempt: AttemptId,
+    signers: z.array(PartyId).min(2).max(16),
+    rounds: z.array(z.array(Envelope).max(512)).min(1).max(32),
+  }),
   broadcast: z.strictObject({ requestId: RequestId, purpose: SigningPurpose }),
   confirm: z.strictObject({
     requestId: RequestId,

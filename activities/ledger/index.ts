@@ -2,13 +2,14 @@
 import type { LedgerActivities } from '../../schema/contracts/activities.ts';
 import { type CoordinatorDeps, failPointsOf } from './deps.ts';
 import { createKeyLedger } from './keys.ts';
+import { createMessageLedger } from './messages.ts';
 import { createPolicyLedger } from './policy.ts';
 import { createTransferLedger } from './transfers.ts';
 
 export type { CoordinatorDeps } from './deps.ts';
 export { adoptPolicy, createPolicySource } from './policy.ts';
 
-/** Where a test may end the process: each before and after its activity's commit. */
+/** Where a test may end the process: before and after the commit of each activity of a transfer, a key or a policy. */
 export const LEDGER_FAIL_POINTS = failPointsOf([
   'reserve',
   'release',
@@ -35,4 +36,5 @@ export const createLedgerActivities = (deps: CoordinatorDeps): LedgerActivities 
   ...createTransferLedger(deps),
   ...createKeyLedger(deps),
   ...createPolicyLedger(deps),
+  ...createMessageLedger(deps),
 });

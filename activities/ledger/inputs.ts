@@ -68,6 +68,18 @@ export const inputs = {
     party: PartyId.exactOptional(),
     reason: Reason.exactOptional(),
   }),
+  reserveMessage: z.strictObject({
+    intent: z.unknown(),
+    intentDigest: Hex32,
+    workflowId: WorkflowId,
+  }),
+  recordMessageDecision: z.strictObject({ requestId: RequestId, signed: SignedApproval }),
+  passMessagePivot: z.strictObject({
+    requestId: RequestId,
+    attempt: AttemptId,
+    reports: z.array(PartyReport).max(256),
+  }),
+  failMessage: z.strictObject({ requestId: RequestId, failure: FailureInfo }),
   reserveKey: z.strictObject({ request: GenerateKeyRequest, workflowId: WorkflowId }),
   certifyKey: z.strictObject({
     requestId: RequestId,

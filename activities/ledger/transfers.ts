@@ -2,6 +2,7 @@
 import { anchorFold, giveBack, requireAnchorLeased } from '../../core/anchor.ts';
 import { checkApproval } from '../../core/approvals.ts';
 import { intentDigest as digestOf, parseIntent } from '../../core/intent.ts';
+import { decideMessage, messageFold } from '../../core/messages/aggregate.ts';
 import type { Lease, Transaction } from '../../core/ports/ledger.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
@@ -47,9 +48,10 @@ export type TransferLedger = Pick<
   | 'recordUndo'
 >;
 
-const CLAIM = 'transfer';
+/** Request ids of transfers and of messages are one space: the undo of either names no more than its id. */
+export const CLAIM = 'transfer';
 /** Claims the id of a request that was undone before it was reserved, so that a late `reserve` finds it taken. */
-const GIVEN_UP = 'given-up';
+export const GIVEN_UP = 'given-up';
 const BALANCE_LOOKS = 5;
 
 const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
@@ -217,6 +219,9 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
 
   /** Marks the id as given up when nothing was ever reserved under it. */
   const giveUp = async (tx: Transaction, requestId: RequestId): Promise<void> => {
+    const message = await tx.events.load(streams.message(requestId), messageFold);
+    // The id is a message's: no transfer will ever begin under it.
+    if (message.state !== null) return;
     await tx.claim(CLAIM, requestId, GIVEN_UP).catch((error: unknown) => {
       // Reserved in between: the caller looks again.
       throw isKeysagaError(error, 'RequestConflict') ? begun(requestId, error) : error;
@@ -371,6 +376,13 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     recordUndo: async (input) => {
       const { requestId, ...report } = parse('recordUndo', input);
       await commit(deps, 'recordUndo', async (tx) => {
+        const message = await tx.events.load(streams.message(requestId), messageFold);
+        if (message.state !== null) {
+          const events = decideMessage.undo(message.state, report);
+          if (events.length > 0)
+            await tx.events.append(streams.message(requestId), message.version, events);
+          return;
+        }
         const { transfer, version } = await loadTransfer(tx.events, requestId);
         await appendTransfer(tx, requestId, version, decideTransfer.undo(transfer, report));
       });

@@ -51,14 +51,15 @@ export const approvalsCommand = (io: Io): Command =>
           options.keyFile === undefined
             ? options.as
             : requireRole(readKeyFile(options.keyFile), 'approver').name;
-        const found = await client.transfers(
-          approver === undefined ? { open: true } : { approver },
-        );
-        const waiting = found.filter(
-          (one) =>
-            one.waitingFor.length > 0 &&
-            (approver === undefined || one.waitingFor.includes(approver)),
-        );
+        const filter = approver === undefined ? { open: true } : { approver };
+        const found = await Promise.all([client.transfers(filter), client.messages(filter)]);
+        const waiting = found
+          .flat()
+          .filter(
+            (one) =>
+              one.waitingFor.length > 0 &&
+              (approver === undefined || one.waitingFor.includes(approver)),
+          );
         const { style } = context;
         const text = waiting.map((one) =>
           [
@@ -92,10 +93,10 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
   leaf(
     decision,
     decision === 'approve'
-      ? 'Sign a transfer’s intent with an approver’s key, on this machine'
-      : 'Refuse a transfer; one rejection ends it',
+      ? 'Sign the intent of a transfer or a message with an approver’s key, on this machine'
+      : 'Refuse a transfer or a message; one rejection ends it',
   )
-    .argument('<transfer>', 'its request id')
+    .argument('<request>', 'its request id')
     .option('--as <approver>', 'an approver whose key file the configuration names')
     .option('--key-file <path>', 'the approver’s key file')
     .option('--passphrase-file <path>', 'else KEYSAGA_PASSPHRASE, else a prompt')
@@ -140,8 +141,8 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
             phase: status.phase,
           },
           decision === 'reject'
-            ? `rejected by ${approver}; the transfer is undone (${status.phase})`
-            : `counted: ${given} of ${status.quorum} approvals${given >= status.quorum ? ', the transfer goes on' : `, missing ${status.missing.join(', ')}`}`,
+            ? `rejected by ${approver}; it is undone (${status.phase})`
+            : `counted: ${given} of ${status.quorum} approvals${given >= status.quorum ? ', it goes on' : `, missing ${status.missing.join(', ')}`}`,
         );
       });
     });

@@ -6,6 +6,8 @@
 import type { SignedApproval } from './approval.ts';
 import type { AnchorRequest, LeasedAnchor, TransferIntent } from './intent.ts';
 import type { GenerateKeyRequest, KeyDescriptor, ProtocolId, SignedCertificate } from './key.ts';
+import type { MessageIntent } from './message.ts';
+import type { SignedMessage } from './message-saga.ts';
 import type { SignedOrder, SignedOrderReceipt } from './order.ts';
 import type {
   AbortAnswer,
@@ -127,6 +129,25 @@ export interface LedgerActivities {
     reason?: string;
   }): Promise<void>;
 
+  /**
+   * Wallet active, the message judged as a party would, `MessageInitiated` appended. Request ids of messages and transfers are
+   * one space: an id that the other has is `RequestConflict`.
+   */
+  reserveMessage(input: {
+    intent: MessageIntent;
+    intentDigest: string;
+    workflowId: string;
+  }): Promise<Reservation>;
+  recordMessageDecision(input: { requestId: RequestId; signed: SignedApproval }): Promise<void>;
+  /** Appends the pivot; fails `PivotRefused` when the message has ended. */
+  passMessagePivot(input: {
+    requestId: RequestId;
+    attempt: string;
+    reports: readonly PartyReport[];
+  }): Promise<void>;
+  /** Ends it as failed, after its undos. Past the pivot only once the intent has expired (`PivotPassed` before). */
+  failMessage(input: { requestId: RequestId; failure: FailureInfo }): Promise<void>;
+
   /** Key generation: claims the wallet id for this request. Undo: `failKey`. */
   reserveKey(input: { request: GenerateKeyRequest; workflowId: string }): Promise<{
     protocol: ProtocolId;
@@ -229,6 +250,13 @@ export interface ChainActivities {
     /** Envelopes of every round, in order. */
     rounds: readonly (readonly Envelope[])[];
   }): Promise<SignedTransaction>;
+  /** The same for a message: the digest is computed again, the signature verified and stored. */
+  attachMessage(input: {
+    requestId: RequestId;
+    attempt: string;
+    signers: readonly PartyId[];
+    rounds: readonly (readonly Envelope[])[];
+  }): Promise<SignedMessage>;
   /** Sends the stored bytes, never others. `rejected` is an answer, not an error. */
   broadcast(input: {
     requestId: RequestId;

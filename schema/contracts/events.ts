@@ -1,11 +1,14 @@
 /**
  * Domain events, append-only. Types are versioned by suffix; a stored event never changes its shape.
- * Streams: `transfer-<requestId>`, `wallet-<walletId>`, `key-<keyId>`, `policy-<policyId>`, `anchor-<requestId>`.
+ * Streams: `transfer-<requestId>`, `wallet-<walletId>`, `key-<keyId>`, `policy-<policyId>`, `anchor-<requestId>`,
+ * `message-<requestId>`.
  */
 import * as z from 'zod';
 import { SignedApproval } from './approval.ts';
 import { Anchor, TransferIntent } from './intent.ts';
 import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from './key.ts';
+import { MessageIntent } from './message.ts';
+import { SignedMessage } from './message-saga.ts';
 import { SignedPolicyReceipt } from './party.ts';
 import { SignedPolicy } from './policy.ts';
 import {
@@ -99,6 +102,30 @@ export const EVENTS = {
     failure: FailureInfo,
     voidTransactionId: z.string().exactOptional(),
   }),
+  'keysaga.message.initiated.v1': z.strictObject({
+    ...transfer,
+    workflowId: z.string(),
+    intent: MessageIntent,
+    intentDigest: Hex32,
+    policyHash: Hex32,
+  }),
+  'keysaga.message.decision-recorded.v1': z.strictObject({ ...transfer, signed: SignedApproval }),
+  /** The signature may be out from here on, and nothing on a chain could make it worthless. */
+  'keysaga.message.pivot-passed.v1': z.strictObject({ ...transfer, attempt: AttemptId }),
+  'keysaga.message.signed.v1': z.strictObject({
+    ...transfer,
+    attempt: AttemptId,
+    signers: z.array(PartyId),
+    signed: SignedMessage,
+  }),
+  'keysaga.message.undo-recorded.v1': z.strictObject({
+    ...transfer,
+    step: z.string(),
+    outcome: z.enum(['done', 'owed', 'delivered']),
+    party: PartyId.exactOptional(),
+    reason: z.string().exactOptional(),
+  }),
+  'keysaga.message.failed.v1': z.strictObject({ ...transfer, failure: FailureInfo }),
   /** Before the transfer begins: what its intent may name as its anchor. */
   'keysaga.anchor.leased.v1': z.strictObject({
     ...transfer,
@@ -176,4 +203,5 @@ export const streams = {
   key: (id: string) => `key-${id}`,
   policy: (id: string) => `policy-${id}`,
   anchor: (id: RequestId) => `anchor-${id}`,
+  message: (id: RequestId) => `message-${id}`,
 } as const;

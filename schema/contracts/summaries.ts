@@ -4,6 +4,7 @@
  */
 import type { AnchorRequest, TransferIntent } from './intent.ts';
 import type { GenerateKeyRequest } from './key.ts';
+import type { MessageIntent } from './message.ts';
 import type { AdministratorOrder } from './order.ts';
 import type { Policy } from './policy.ts';
 
@@ -43,6 +44,25 @@ export const detailsOf = (intent: TransferIntent, intentDigest: string): string 
     ...(intent.anchor === undefined
       ? []
       : [['anchor', fenced(Object.values(intent.anchor).join(' '))] as const]),
+    ['digest', intentDigest],
+  ]);
+
+export const summaryOfMessage = (intent: MessageIntent): string =>
+  plain(`${intent.walletId}: signs a message (${intent.message.kind})`);
+
+export const detailsOfMessage = (intent: MessageIntent, intentDigest: string): string =>
+  lines([
+    ['request', intent.requestId],
+    ['wallet', intent.walletId],
+    ['chain', intent.chain],
+    ['kind', intent.message.kind],
+    [
+      'message',
+      fenced(intent.message.kind === 'eip712' ? intent.message.json : intent.message.text, 1_000),
+    ],
+    ['issued', intent.issuedAt],
+    ['expires', intent.expiresAt],
+    ...(intent.memo === undefined ? [] : [['memo', fenced(intent.memo)] as const]),
     ['digest', intentDigest],
   ]);
 

@@ -21,12 +21,14 @@ export const WORKFLOWS = {
   deliverOrder: 'deliverOrder',
   changePolicy: 'changePolicy',
   anchor: 'anchor',
+  signMessage: 'signMessage',
 } as const;
 
 const builders = {
   transfer: (requestId: RequestId) => `transfer/${requestId}`,
   keygen: (requestId: RequestId) => `keygen/${requestId}`,
   anchor: (requestId: RequestId) => `anchor/${requestId}`,
+  message: (requestId: RequestId) => `message/${requestId}`,
   policy: (policyId: PolicyId, version: number) => `policy/${policyId}/${version}`,
   order: (orderId: RequestId) => `order/${orderId}`,
   undo: (requestId: RequestId, party: PartyId, attempt: string) =>
@@ -36,7 +38,10 @@ const builders = {
 export const workflowId = builders;
 
 export type ParsedWorkflowId =
-  | { readonly kind: 'transfer' | 'keygen' | 'anchor' | 'order'; readonly requestId: RequestId }
+  | {
+      readonly kind: 'transfer' | 'keygen' | 'anchor' | 'message' | 'order';
+      readonly requestId: RequestId;
+    }
   | { readonly kind: 'policy'; readonly policyId: PolicyId; readonly version: number }
   | {
       readonly kind: 'undo';
@@ -54,8 +59,10 @@ export function parseWorkflowId(id: string): ParsedWorkflowId {
       return { kind, policyId: policyId.data, version: Number(party) };
   const requestId = RequestId.safeParse(request);
   if (requestId.success && rest.length === 0) {
-    if (kind === 'transfer' || kind === 'keygen' || kind === 'anchor' || kind === 'order')
-      if (party === undefined) return { kind, requestId: requestId.data };
+    const own = ['transfer', 'keygen', 'anchor', 'message', 'order'] as const;
+    const known = own.find((name) => name === kind);
+    if (known !== undefined && party === undefined)
+      return { kind: known, requestId: requestId.data };
     const partyId = PartyId.safeParse(party);
     if (kind === 'undo' && partyId.success && attempt !== undefined)
       return { kind, requestId: requestId.data, party: partyId.data, attempt };

@@ -259,6 +259,19 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
         adoptedAt: at,
       })
       .onConflictDoNothing(),
+  // Lists of messages come from Temporal's own store, their history from the log.
+  'keysaga.message.initiated.v1': async () => undefined,
+  'keysaga.message.decision-recorded.v1': async () => undefined,
+  'keysaga.message.pivot-passed.v1': async () => undefined,
+  'keysaga.message.signed.v1': async (tx, { data, at }) => {
+    for (const party of [...data.signers].sort())
+      await countParty(tx, party, { signatures: 1, signedAt: at });
+  },
+  'keysaga.message.undo-recorded.v1': async (tx, { data: { party, outcome } }) => {
+    const owed = outcome === 'owed' ? 1 : outcome === 'delivered' ? -1 : 0;
+    if (party !== undefined && owed !== 0) await countParty(tx, party, { owed });
+  },
+  'keysaga.message.failed.v1': async () => undefined,
   // No list shows anchors: an intent names its own, and its transfer's row has the intent.
   'keysaga.anchor.leased.v1': async () => undefined,
   'keysaga.anchor.given-back.v1': async () => undefined,

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { KeysagaClient } from '../../client/client.ts';
 import * as client from '../../client/index.ts';
+import { MessageClient } from '../../client/message-client.ts';
 import { PolicyClient } from '../../client/policy-client.ts';
 import * as workflows from '../../workflows/index.ts';
 
@@ -65,6 +66,20 @@ describe('exports', () => {
       'watchPolicyChange',
     ]);
   });
+  it('of the client’s part about messages', () => {
+    expect(Object.getOwnPropertyNames(MessageClient.prototype).sort()).toMatchInlineSnapshot(`
+      [
+        "cancelMessage",
+        "constructor",
+        "decideMessage",
+        "messageResult",
+        "messageStatus",
+        "messages",
+        "signMessage",
+        "signalMessageDecision",
+      ]
+    `);
+  });
   it('of the workflow bundle: a name here is a workflow type in running histories', () => {
     expect(names(workflows)).toMatchInlineSnapshot(`
       [
@@ -73,6 +88,7 @@ describe('exports', () => {
         "deliverOrder",
         "deliverUndo",
         "generateKey",
+        "signMessage",
         "transfer",
       ]
     `);

@@ -5,6 +5,7 @@ import * as activities from '../../schema/contracts/approval.ts';
 import * as intents from '../../schema/contracts/intent.ts';
 import * as keys from '../../schema/contracts/key.ts';
 import * as messages from '../../schema/contracts/message.ts';
+import * as messageSagas from '../../schema/contracts/message-saga.ts';
 import * as orders from '../../schema/contracts/order.ts';
 import * as party from '../../schema/contracts/party.ts';
 import * as policies from '../../schema/contracts/policy.ts';
@@ -437,6 +438,36 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
       failure,
       phasesMs: { Initiated: 12 },
     },
+  ],
+  MessageInput: [
+    messageSagas.MessageInput,
+    { intent: messageIntent, intentDigest: h(2), limits: { waitForParties: 60 } },
+  ],
+  MessageStatus: [
+    messageSagas.MessageStatus,
+    {
+      phase: 'Completed',
+      intent: messageIntent,
+      intentDigest: h(2),
+      quorum: 2,
+      approvals: [signedApproval],
+      missing: ['carol'],
+      refusedMessages: [{ at: T0, code: 'ApprovalInvalid', message: 'no' }],
+      attempt,
+      attempts: 1,
+      parties: [{ party: 'alpha', steps: [{ name: 'prepare', state: 'done', lagMs: 5 }] }],
+      waitingFor: '',
+      pivotPassed: true,
+      signed: { digest: h(3), signature: 'AUA=' },
+      cancelRequested: false,
+      undos: [{ step: 'abort alpha', state: 'owed', tries: 1, lastError: 'PartyUnavailable: x' }],
+      failure: { code: 'Cancelled', message: 'x', party: 'alpha', field: 'f', at: T0 },
+      phasesMs: { Signing: 900 },
+    },
+  ],
+  MessageResult: [
+    messageSagas.MessageResult,
+    { digest: h(3), signature: 'AUA=', phasesMs: { Signing: 900 } },
   ],
   TransferResult: [
     saga.TransferResult,

@@ -89,7 +89,8 @@ describe('events', () => {
       streams.wallet('w' as never),
       streams.key('k'),
       streams.policy('p'),
-    ]).toEqual(['transfer-r-1', 'wallet-w', 'key-k', 'policy-p']);
+      streams.message(id),
+    ]).toEqual(['transfer-r-1', 'wallet-w', 'key-k', 'policy-p', 'message-r-1']);
   });
 });
 
@@ -123,6 +124,10 @@ describe('names in Temporal', () => {
         });
         expect(parseWorkflowId(workflowId.anchor(requestId))).toEqual({
           kind: 'anchor',
+          requestId,
+        });
+        expect(parseWorkflowId(workflowId.message(requestId))).toEqual({
+          kind: 'message',
           requestId,
         });
         expect(parseWorkflowId(workflowId.undo(requestId, p, attempt))).toEqual({

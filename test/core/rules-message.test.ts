@@ -5,6 +5,12 @@ import { attachMessage as attachBitcoin } from '../../chains/bitcoin/message.ts'
 import { walletScript } from '../../chains/bitcoin/script.ts';
 import { requireQuorum, signApproval } from '../../core/approvals.ts';
 import { intentDigest } from '../../core/intent.ts';
+import {
+  decideMessage,
+  type Message,
+  type MessageState,
+  messageFold,
+} from '../../core/messages/aggregate.ts';
 import { bip322Digest } from '../../core/messages/bip322.ts';
 import { readTypedData } from '../../core/messages/eip712.ts';
 import {
@@ -16,19 +22,24 @@ import {
 import { eip191Digest } from '../../core/messages/text.ts';
 import { checkMessage } from '../../core/rules/message.ts';
 import { erc20Asset } from '../../schema/contracts/asset.ts';
+import type { DomainEvent } from '../../schema/contracts/events.ts';
 import type { MessageIntent, SignableMessage } from '../../schema/contracts/message.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { WalletId } from '../../schema/contracts/primitives.ts';
 import {
+  ALPHA,
+  ATTEMPT,
   approval,
   approverSeed,
   at,
+  BETA,
   BITCOIN,
   changedLeaves,
   DAY,
   forAll,
   HOUR,
   NOW,
+  OTHER_ATTEMPT,
   policy as policyOf,
   refusal,
   SOLANA,
@@ -257,5 +268,100 @@ describe('a party’s rules for messages', () => {
         else expect(ask()).toEqual(amount === 0n ? undefined : { asset, amount });
       }),
     );
+  });
+});
+
+describe('the aggregate of a message', () => {
+  const requestId = intent().requestId;
+  const initiated = {
+    requestId,
+    workflowId: `message/${requestId}`,
+    intent: intent(),
+    intentDigest: messageIntentDigest(intent()),
+    policyHash: '11'.repeat(32),
+  };
+  const fold = (events: readonly DomainEvent[]): MessageState =>
+    events.reduce<MessageState>(messageFold.apply, messageFold.initial);
+  const begun = decideMessage.initiate(null, initiated);
+  const of = (...events: readonly DomainEvent[]): Message =>
+    decideMessage.existing(fold([...begun, ...events]), requestId);
+  const signedBy = {
+    attempt: ATTEMPT,
+    signers: [ALPHA, BETA],
+    signed: { digest: '22'.repeat(32), signature: '0x1' },
+  };
+  const failure = { code: 'Cancelled', message: 'x', at: at(0) };
+
+  it('begins once: the same again is nothing, another body or workflow is a conflict', () => {
+    refusal(() => decideMessage.existing(null, 'm-1'), 'NotFound', 'requestId');
+    expect(decideMessage.initiate(of(), initiated)).toEqual([]);
+    for (const [field, change] of [
+      ['intentDigest', { intentDigest: '33'.repeat(32) }],
+      ['workflowId', { workflowId: 'other' }],
+    ] as const)
+      refusal(
+        () => decideMessage.initiate(of(), { ...initiated, ...change }),
+        'RequestConflict',
+        field,
+      );
+  });
+
+  it('keeps the newest decision of each approver, and a rejection for good', () => {
+    const say = (
+      who: string,
+      patch: Record<string, unknown> = {},
+      about = initiated.intentDigest,
+    ) => signApproval(approval(who, about, patch), approverSeed(who));
+    const yes = say('alice');
+    const once = of(...decideMessage.recordDecision(of(), yes));
+    expect(decideMessage.recordDecision(once, yes)).toEqual([]);
+    const longer = say('alice', { validUntil: at(2 * HOUR) });
+    const renewed = of(...decideMessage.recordDecision(once, longer));
+    expect(renewed.decisions).toEqual([longer]);
+    expect(decideMessage.recordDecision(renewed, yes)).toEqual([]);
+    const no = of(...decideMessage.recordDecision(of(), say('alice', { decision: 'reject' })));
+    expect(decideMessage.recordDecision(no, longer)).toEqual([]);
+    refusal(
+      () => decideMessage.recordDecision(of(), say('bob', {}, '44'.repeat(32))),
+      'ApprovalInvalid',
+      'intentDigest',
+    );
+  });
+
+  it('is signed once, by an attempt past its pivot, and then nothing follows', () => {
+    refusal(() => decideMessage.signed(of(), signedBy), 'StateConflict', 'attempt');
+    const pivot = decideMessage.passPivot(of(), ATTEMPT);
+    const past = of(...pivot);
+    expect(decideMessage.passPivot(past, ATTEMPT)).toEqual([]);
+    refusal(
+      () => decideMessage.signed(past, { ...signedBy, attempt: OTHER_ATTEMPT }),
+      'StateConflict',
+      'attempt',
+    );
+    const done = of(...pivot, ...decideMessage.signed(past, signedBy));
+    expect(done.signed).toEqual(signedBy.signed);
+    expect(
+      decideMessage.signed(done, {
+        ...signedBy,
+        signed: { digest: '55'.repeat(32), signature: '0x2' },
+      }),
+    ).toEqual([]);
+    refusal(() => decideMessage.passPivot(done, OTHER_ATTEMPT), 'PivotRefused');
+    refusal(() => decideMessage.fail(done, failure, NOW), 'StateConflict');
+  });
+
+  it('fails before its pivot, or when no party signs any more; an owed undo is written down after that', () => {
+    const pivot = decideMessage.passPivot(of(), ATTEMPT);
+    refusal(() => decideMessage.fail(of(...pivot), failure, NOW), 'PivotPassed');
+    const end = Date.parse(initiated.intent.expiresAt);
+    expect(decideMessage.fail(of(...pivot), failure, end)).toHaveLength(1);
+    const failed = of(...decideMessage.fail(of(), failure, NOW));
+    expect(decideMessage.fail(failed, failure, NOW)).toEqual([]);
+    refusal(() => decideMessage.passPivot(failed, ATTEMPT), 'PivotRefused');
+    const owed = { step: 'abort alpha', outcome: 'owed', party: ALPHA } as const;
+    const written = decideMessage.undo(failed, owed);
+    expect(written).toHaveLength(1);
+    expect(decideMessage.undo(of(...written), owed)).toEqual([]);
+    expect(decideMessage.undo(of(...written), { ...owed, outcome: 'delivered' })).toHaveLength(1);
   });
 });

@@ -6,14 +6,17 @@
 
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
+import { type Hex, verifyMessage, verifyTypedData } from 'viem';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Wallet } from '../../client/index.ts';
 import { ethereumRpc } from '../../dev/ethereum/rpc.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
+import type { MessageIntent, SignableMessage } from '../../schema/contracts/message.ts';
+import type { Policy } from '../../schema/contracts/policy.ts';
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
 import { deploy, mint, tokenBalance } from '../chains/ethereum/token.ts';
 import { checkLedger } from '../crash/cells.ts';
-import { approve, castOf, ETHEREUM } from '../support/parties.ts';
+import { approve, castOf, ETHEREUM, messageIntentFor } from '../support/parties.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import { expectEnd, untilPhase, untilStatus } from './support.ts';
 
@@ -33,9 +36,12 @@ beforeAll(async () => {
     ...policy.limits,
     { network: ETHEREUM, asset: ASSET, perTransfer: '1000', perDay: '5000' },
   ] as typeof policy.limits;
+  const typedData = [
+    { network: ETHEREUM, contract: TOKEN, type: 'Vote' },
+  ] as Policy['typedData'] & {};
   platform = await startPlatform({
     chains: ['ethereum', 'bitcoin'],
-    cast: castOf(3, { limits }),
+    cast: castOf(3, { limits, typedData }),
   });
   ether = await platform.wallet('ether', 'ethereum');
 }, 300_000);
@@ -186,6 +192,78 @@ describe('an ECDSA wallet on Bitcoin', () => {
       .map((name) => statSync(join(platform.dataDir, 'payloads', `${name}`)))
       .filter((entry) => entry.isFile());
     expect(Math.max(...stored.map(({ size }) => size))).toBeGreaterThan(2_000_000);
+    await checkLedger(platform);
+  });
+});
+
+describe('messages', () => {
+  const sign = async (of: Wallet, message: SignableMessage): Promise<MessageIntent> => {
+    const intent = messageIntentFor(of.key, message);
+    await platform.client.signMessage(intent);
+    for (const who of platform.cast.approvers.slice(0, 2))
+      await platform.client.signalMessageDecision(intent.requestId, approve(intent, who));
+    return intent;
+  };
+  const vote = {
+    types: { Vote: [{ name: 'yes', type: 'bool' }] },
+    primaryType: 'Vote',
+    domain: { name: 'Board', chainId: 31337, verifyingContract: TOKEN as Hex },
+    message: { yes: true },
+  } as const;
+
+  it('of each kind are signed for who approved them, as their verifiers take them', {
+    timeout: 180_000,
+  }, async () => {
+    const address = ether.address as Hex;
+    const message = 'Log in\nto the exchange';
+    const texts = await sign(ether, { kind: 'eip191', text: message });
+    const typed = await sign(ether, { kind: 'eip712', json: JSON.stringify(vote) });
+    const { signature } = await platform.client.messageResult(texts.requestId);
+    expect(await verifyMessage({ address, message, signature: signature as Hex })).toBe(true);
+    const voted = await platform.client.messageResult(typed.requestId);
+    expect(await verifyTypedData({ address, ...vote, signature: voted.signature as Hex })).toBe(
+      true,
+    );
+    const status = await platform.client.messageStatus(texts.requestId);
+    expect(status).toMatchObject({ phase: 'Completed', signed: { signature }, attempts: 1 });
+
+    const coins = await platform.wallet('reserves', 'bitcoin');
+    const proof = await sign(coins, { kind: 'bip322', text: 'reserves' });
+    // Verified under the key of the address when it was put together.
+    const { signature: witness } = await platform.client.messageResult(proof.requestId);
+    expect(Buffer.from(witness, 'base64').length).toBeGreaterThanOrEqual(66);
+  });
+
+  it('are one request each, refused when the policy does not list them, and undone by a rejection', {
+    timeout: 120_000,
+  }, async () => {
+    const intent = messageIntentFor(ether.key, { kind: 'eip191', text: 'once' });
+    expect(await platform.client.signMessage(intent)).toMatchObject({ fresh: true });
+    expect(await platform.client.signMessage(intent)).toMatchObject({ fresh: false });
+    const other = { ...intent, message: { kind: 'eip191', text: 'twice' } } as MessageIntent;
+    await expect(platform.client.signMessage(other)).rejects.toMatchObject({
+      code: 'RequestConflict',
+    });
+    // Messages and transfers share their request ids.
+    const payment = platform.intent(ether, { requestId: intent.requestId });
+    await platform.client.transfer(payment);
+    await expect(platform.client.result(payment.requestId)).rejects.toMatchObject({
+      code: 'RequestConflict',
+    });
+
+    const [first] = platform.cast.approvers;
+    if (first === undefined) throw new Error('no approver');
+    await platform.client.decideMessage(intent.requestId, approve(intent, first, 'reject'));
+    await expect(platform.client.messageResult(intent.requestId)).rejects.toMatchObject({
+      code: 'IntentRejected',
+    });
+
+    const order = { ...vote, types: { Order: vote.types.Vote }, primaryType: 'Order' };
+    const unlisted = messageIntentFor(ether.key, { kind: 'eip712', json: JSON.stringify(order) });
+    await platform.client.signMessage(unlisted);
+    await expect(platform.client.messageResult(unlisted.requestId)).rejects.toMatchObject({
+      code: 'PolicyViolation',
+    });
     await checkLedger(platform);
   });
 });

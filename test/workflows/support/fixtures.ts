@@ -2,11 +2,14 @@
 import { randomUUID } from 'node:crypto';
 import { signApproval } from '../../../core/approvals.ts';
 import { intentDigest } from '../../../core/intent.ts';
+import { messageIntentDigest } from '../../../core/messages/intent.ts';
 import { policyHash } from '../../../core/policy.ts';
 import { publicKeyOf } from '../../../core/signed.ts';
 import type { Approval, SignedApproval } from '../../../schema/contracts/approval.ts';
 import { TransferIntent } from '../../../schema/contracts/intent.ts';
 import { GenerateKeyRequest, KeyDescriptor } from '../../../schema/contracts/key.ts';
+import { MessageIntent } from '../../../schema/contracts/message.ts';
+import type { MessageInput } from '../../../schema/contracts/message-saga.ts';
 import { Policy, type SignedPolicy } from '../../../schema/contracts/policy.ts';
 import type { TransferInput } from '../../../schema/contracts/saga.ts';
 
@@ -62,15 +65,39 @@ export const inputOf = (i: TransferIntent, limits?: TransferInput['limits']): Tr
   ...(limits === undefined ? {} : { limits }),
 });
 
+export function messageIntent(
+  now: number,
+  change: Partial<Record<keyof MessageIntent, unknown>> = {},
+): MessageIntent {
+  const requestId = uniqueId('m');
+  return MessageIntent.parse({
+    requestId,
+    walletId: `w-${requestId}`,
+    chain: NETWORK,
+    message: { kind: 'bip322', text: 'a proof of reserves' },
+    issuedAt: iso(now - 1_000),
+    expiresAt: iso(now + 7 * 86_400_000),
+    ...change,
+  });
+}
+export const messageInputOf = (
+  i: MessageIntent,
+  limits?: MessageInput['limits'],
+): MessageInput => ({
+  intent: i,
+  intentDigest: messageIntentDigest(i),
+  ...(limits === undefined ? {} : { limits }),
+});
+
 export function approval(
-  i: TransferIntent,
+  i: TransferIntent | MessageIntent,
   approver: ApproverName,
   now: number,
   change: Partial<Record<keyof Approval, unknown>> = {},
   key: Uint8Array = APPROVERS[approver],
 ): SignedApproval {
   const body = {
-    intentDigest: intentDigest(i),
+    intentDigest: 'message' in i ? messageIntentDigest(i) : intentDigest(i),
     approver,
     decision: 'approve',
     at: iso(now),

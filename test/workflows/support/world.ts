@@ -76,6 +76,7 @@ export class World {
   get hops(): string[] {
     const beside: readonly string[] = [
       'recordDecision',
+      'recordMessageDecision',
       'recordPhase',
       'recordUndo',
       'reportParties',
@@ -128,6 +129,20 @@ export class World {
     fail: () => undefined,
     recordPhase: () => undefined,
     recordUndo: () => undefined,
+    reserveMessage: ({ intent }) => ({
+      key: descriptor(intent.walletId, this.parties, this.threshold),
+      policy: this.policy,
+      policyHash: policyHash(this.policy.policy),
+      signRounds: this.signRounds,
+      ranking: this.parties,
+      pivotPassed: this.pivotPassed,
+    }),
+    recordMessageDecision: () => undefined,
+    passMessagePivot: () => {
+      this.pivotPassed = true;
+    },
+    failMessage: () => undefined,
+    attachMessage: () => ({ digest: hex(15), signature: '0x1234' }),
     reserveKey: () => ({
       protocol: 'frost-bip340',
       policyHash: policyHash(this.policy.policy),
@@ -376,6 +391,10 @@ export const LEDGER_STEPS: readonly Step[] = [
   'fail',
   'recordPhase',
   'recordUndo',
+  'reserveMessage',
+  'recordMessageDecision',
+  'passMessagePivot',
+  'failMessage',
   'reserveKey',
   'certifyKey',
   'activateWallet',
@@ -395,6 +414,7 @@ export const CHAIN_STEPS: readonly Step[] = [
   'releaseAnchor',
   'buildVoid',
   'attach',
+  'attachMessage',
   'broadcast',
   'confirm',
   'provision',
