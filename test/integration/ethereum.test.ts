@@ -4,12 +4,18 @@
  * round, or is away, costs an attempt and nothing else.
  */
 
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { type Hex, verifyMessage, verifyTypedData } from 'viem';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Io } from '../../cli/io.ts';
+import { sealKey } from '../../cli/keyfile.ts';
+import { buildProgram } from '../../cli/program.ts';
 import type { Wallet } from '../../client/index.ts';
 import { ethereumRpc } from '../../dev/ethereum/rpc.ts';
+import { until } from '../../dev/until.ts';
+import { CoordinatorConfig } from '../../schema/contracts/config.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { MessageIntent, SignableMessage } from '../../schema/contracts/message.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
@@ -265,5 +271,74 @@ describe('messages', () => {
       code: 'PolicyViolation',
     });
     await checkLedger(platform);
+  });
+
+  it('at the command line: asked for, listed, approved with key files, and its signature printed', {
+    timeout: 120_000,
+  }, async () => {
+    const file = (name: string, text: string): string => {
+      const path = join(platform.dataDir, name);
+      writeFileSync(path, text, { mode: 0o600 });
+      return path;
+    };
+    const { temporal, payloadKeys, directory } = CoordinatorConfig.parse(
+      JSON.parse(readFileSync(join(platform.dataDir, 'coordinator.json'), 'utf8')),
+    );
+    const passphrase = 'correct horse battery';
+    const two = platform.cast.approvers.slice(0, 2);
+    const approvers = await Promise.all(
+      two.map(async ({ name, secretKey }) => ({
+        name,
+        keyFile: file(
+          `${name}.key.json`,
+          await sealKey({ role: 'approver', name }, secretKey, passphrase),
+        ),
+      })),
+    );
+    const config = file(
+      'messages-client.json',
+      JSON.stringify({ temporal, payloadKeys, directory, approvers }),
+    );
+    const run = async (...args: string[]): Promise<Record<string, unknown>> => {
+      let stdout = '';
+      const io: Io = {
+        env: { KEYSAGA_CONFIG: config, KEYSAGA_PASSPHRASE: passphrase, NO_COLOR: '1' },
+        stdin: Readable.from([]),
+        stdout: {
+          write(text) {
+            stdout += text;
+          },
+        },
+        stderr: { write: () => true },
+      };
+      await buildProgram(io).parseAsync([...args, '--json'], { from: 'user' });
+      return JSON.parse(stdout) as Record<string, unknown>;
+    };
+    const text = 'Log in at the command line';
+    const asked = [
+      'message',
+      'sign',
+      '--wallet',
+      'ether',
+      '--text',
+      text,
+      '--request-id',
+      'cli-login',
+    ];
+    expect(await run(...asked)).toMatchObject({ fresh: true });
+    expect(await run(...asked)).toMatchObject({ fresh: false });
+    const [first] = two;
+    await until(
+      async () =>
+        JSON.stringify(await run('approvals', '--as', first?.name ?? '')).includes('cli-login'),
+      { deadlineMs: 30_000, intervalMs: 100, what: 'the message is listed' },
+    );
+    for (const { name } of two) await run('approve', 'cli-login', '--as', name, '--yes');
+    await platform.client.messageResult('cli-login');
+    const { signed } = (await run('message', 'show', 'cli-login')) as {
+      signed: { signature: Hex };
+    };
+    const address = ether.address as Hex;
+    expect(await verifyMessage({ address, message: text, signature: signed.signature })).toBe(true);
   });
 });
