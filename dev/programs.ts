@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { type BuildOptions, build, type Plugin } from 'esbuild';
@@ -80,14 +80,28 @@ async function make(script: string, path: string): Promise<void> {
   await put(path, code);
 }
 
-/** Programs of earlier contents; those that still run have read their file already. */
+/** Programs of long ago. Another stack may still restart its workers from one that is a few contents old. */
 async function sweep(current: string): Promise<void> {
-  const KEEP = 4;
+  const KEEP = 16;
   const folder = dirname(current);
   const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
-  const old = entries.filter((entry) => entry.isDirectory() && entry.name !== basename(current));
-  for (const { name } of old.slice(0, Math.max(0, old.length - KEEP)))
-    await rm(join(folder, name), { recursive: true, force: true });
+  const old = await Promise.all(
+    entries
+      .filter((entry) => entry.isDirectory() && entry.name !== basename(current))
+      .map(async ({ name }) => {
+        const path = join(folder, name);
+        // Another sweep may have been faster.
+        return {
+          path,
+          made: await stat(path).then(
+            ({ mtimeMs }) => mtimeMs,
+            () => 0,
+          ),
+        };
+      }),
+  );
+  for (const { path } of old.sort((a, b) => b.made - a.made).slice(KEEP))
+    await rm(path, { recursive: true, force: true });
 }
 
 const made = new Map<string, Promise<string>>();
