@@ -17,8 +17,6 @@ export async function ask({ queue, activity, args }: AskInput): Promise<unknown>
     // Longer than a killed process of the party needs to be replaced by the other one.
     scheduleToCloseTimeout: '60 seconds',
     startToCloseTimeout: '15 seconds',
-    // What a killed process was at is given out anew after this.
-    heartbeatTimeout: '5 seconds',
     retry: { maximumAttempts: 3, initialInterval: '200 milliseconds' },
   });
   const work = activities[activity];
