@@ -324,7 +324,7 @@ async function keygen(platform: Platform, { chain, scenario }: Cell): Promise<st
       const s = await client.keygenStatus(requestId).catch(() => undefined);
       return s && (s.phase === 'Active' || s.phase === 'Failed') ? s : undefined;
     },
-    { deadlineMs: 240_000, intervalMs: 100, what: `key generation ${requestId} ends` },
+    { deadlineMs: 240_000, intervalMs: 300, what: `key generation ${requestId} ends` },
   );
   const expected = scenario === 'keygen' ? 'Active' : 'Failed';
   if (status.phase !== expected)

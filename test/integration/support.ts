@@ -50,7 +50,7 @@ export const untilStatus = (
       const status = await look(platform, requestId);
       return status !== undefined && wanted(status) ? status : undefined;
     },
-    { deadlineMs, intervalMs: 50, what: `${requestId}: ${what}` },
+    { deadlineMs, intervalMs: 150, what: `${requestId}: ${what}` },
   );
 
 export const untilPhase = (

@@ -63,7 +63,7 @@ export interface Platform {
   ended(requestId: string, deadlineMs?: number): Promise<TransferStatus>;
   /** How often a destination was paid on chain, and how much, read from the node itself. */
   received(chain: PlatformChain, destination: string): Promise<bigint>;
-  /** Bitcoin and Ethereum blocks come every quarter of a second unless paused, so that a test can keep a payment unconfirmed. */
+  /** Bitcoin and Ethereum blocks come more than twice a second unless paused, so that a test can keep a payment unconfirmed. */
   mining(on: boolean): void;
   /**
    * Stops all processes of a party, or one by a name of its own (`alpha-2`), without their being restarted; `resume` brings
@@ -84,6 +84,9 @@ const FUNDING = {
   solana: { coins: 1, each: 5_000_000_000n },
   ethereum: { coins: 1, each: 5_000_000_000_000_000_000n },
 } as const;
+/** Each look is a query that a coordinator answers, in the middle of what is tested. */
+const LOOK_MS = 300;
+const BLOCK_MS = 400;
 /** A transfer is final 32 slots after its block, and each test waits for that. */
 const SLOT_MS = 50;
 const AMOUNT = { bitcoin: '20000', solana: '1000000', ethereum: '1000000000000000' } as const;
@@ -221,7 +224,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
   const miner = setInterval(() => {
     // A block while the node or the database restarts is simply mined later.
     if (mining) for (const chain of mined) void stack[chain].mine(1).catch(() => {});
-  }, 250);
+  }, BLOCK_MS);
 
   const platform: Platform = {
     stack,
@@ -270,7 +273,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
             ? status
             : undefined;
         },
-        { deadlineMs, intervalMs: 100, what: `transfer ${requestId} ends` },
+        { deadlineMs, intervalMs: LOOK_MS, what: `transfer ${requestId} ends` },
       ),
     async received(chain, destination) {
       if (chain === 'solana') return solanaBalance(stack.solana.rpcUrl, destination);
@@ -335,19 +338,25 @@ async function solanaBalance(url: string, address: string): Promise<bigint> {
   return BigInt(result.value);
 }
 
+/** Blocks by hash: what is older than the last look is not asked for again. */
+const blocks = new Map<string, string>();
+
 /** Sum of all outputs to a script in the best chain, by reading every block: the node's own word, not the follower's. */
 async function bitcoinReceived(url: string, script: string): Promise<bigint> {
-  const height = (await rpc(url, 'getblockcount', [])) as number;
+  const GENESIS = '0'.repeat(64);
   let sum = 0n;
-  for (let h = 1; h <= height; h++) {
-    const hash = (await rpc(url, 'getblockhash', [h])) as string;
-    const raw = (await rpc(url, 'getblock', [hash, 0])) as string;
+  let hash = (await rpc(url, 'getbestblockhash', [])) as string;
+  while (hash !== GENESIS) {
+    const raw = blocks.get(hash) ?? ((await rpc(url, 'getblock', [hash, 0])) as string);
+    blocks.set(hash, raw);
     for (let at = raw.indexOf(script); at >= 0; at = raw.indexOf(script, at + 1)) {
       // An output is amount (8 bytes, little endian) ‖ script length ‖ script.
       const amount = Buffer.from(raw.slice(at - 18, at - 2), 'hex');
       if (raw.slice(at - 2, at) === (script.length / 2).toString(16).padStart(2, '0'))
         sum += amount.readBigUInt64LE();
     }
+    // A header is version (4 bytes) ‖ hash of the block before (32, reversed) ‖ …
+    hash = Buffer.from(raw.slice(8, 72), 'hex').reverse().toString('hex');
   }
   return sum;
 }
