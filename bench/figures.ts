@@ -1,4 +1,4 @@
-/** What a benchmark reports, and how its numbers are taken. */
+/** What a benchmark reports, and how its numbers are taken. Also a part of pages, so nothing of `node:`. */
 
 /** One figure beside its yardstick, both measured in the same run on the same machine. */
 export type Figure = {
@@ -50,6 +50,13 @@ export function cpuMilliseconds(work: () => void): number {
   work();
   const { user, system } = process.cpuUsage(before);
   return (user + system) / 1000;
+}
+
+/** Wall milliseconds, by the one clock that a page has as well. */
+export function wallMilliseconds(work: () => void): number {
+  const began = performance.now();
+  work();
+  return performance.now() - began;
 }
 
 /**

@@ -1,7 +1,14 @@
 /** All benchmarks by name. Each is loaded only when it runs, since some bring a whole stack with them. */
 import type { Benchmark } from './figures.ts';
 
-export type Registered = { readonly name: string; readonly load: () => Promise<Benchmark> };
+export type Registered = {
+  readonly name: string;
+  readonly load: () => Promise<Benchmark>;
+  /** Takes so long that it runs only when it is asked for. */
+  readonly onlyByName?: true;
+};
+
+const browser = async () => import('./browser/dkls23.ts');
 
 export const BENCHMARKS: readonly Registered[] = [
   { name: 'frost/keygen', load: async () => (await import('./frost.ts')).frostKeygen },
@@ -11,6 +18,10 @@ export const BENCHMARKS: readonly Registered[] = [
   { name: 'dkls23/sign', load: async () => (await import('./dkls23.ts')).dkls23Sign },
   { name: 'dkls23/sign-batch', load: async () => (await import('./dkls23.ts')).dkls23SignBatch },
   { name: 'dkls23/online', load: async () => (await import('./dkls23.ts')).dkls23Online },
+  { name: 'browser/dkls23-keygen', load: async () => (await browser()).browserKeygen },
+  { name: 'browser/dkls23-sign', load: async () => (await browser()).browserSign },
+  { name: 'browser/dkls23-sign-batch', load: async () => (await browser()).browserSignBatch },
+  { name: 'browser/dkls23-online', load: async () => (await browser()).browserOnline },
   { name: 'saga/transfer-latency', load: async () => (await import('./saga.ts')).sagaLatency },
   {
     name: 'saga/transfer-throughput',
@@ -19,8 +30,8 @@ export const BENCHMARKS: readonly Registered[] = [
 ];
 
 /**
- * The benchmarks that `names` mean: a whole name, or a part before a slash (`frost`). All for none. A name that
- * means nothing is returned in `unknown`.
+ * The benchmarks that `names` mean: a whole name, or a part before a slash (`frost`). For none, all
+ * but the long ones. A name that means nothing is returned in `unknown`.
  */
 export function selected(names: readonly string[]): {
   chosen: readonly Registered[];
@@ -31,7 +42,7 @@ export function selected(names: readonly string[]): {
   return {
     chosen:
       names.length === 0
-        ? BENCHMARKS
+        ? BENCHMARKS.filter(({ onlyByName }) => onlyByName === undefined)
         : BENCHMARKS.filter((b) => names.some((name) => means(name, b))),
     unknown: names.filter((name) => !BENCHMARKS.some((b) => means(name, b))),
   };

@@ -73,6 +73,7 @@ describe('what cannot be installed', () => {
     ['temporal', 'ensureTemporal', 'TEMPORAL_ADDRESS'],
     ['temporal', 'ensureTemporalTestServer', 'temporal-test-server on PATH'],
     ['bitcoin', 'ensureBitcoin', 'BITCOIN_RPC_URL'],
+    ['chromium', 'ensureChromium', 'apt-get install chromium'],
   ])('%s.%s without tools is one line with the remedy', async (file, name, remedy) => {
     const result = await evaluate(installer(file, name), {
       KEYSAGA_CACHE: join(folder, 'empty'),
