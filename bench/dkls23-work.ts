@@ -62,7 +62,7 @@ function runAll<Output>(
   return { outputs, broadcasts };
 }
 
-type Keys = ReadonlyMap<number, KeygenOutput>;
+export type Keys = ReadonlyMap<number, KeygenOutput>;
 const of = <T>(outputs: ReadonlyMap<number, T>, index: number): T => {
   const output = outputs.get(index);
   if (output === undefined) throw new Error('a ceremony gave nothing');

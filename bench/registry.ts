@@ -22,7 +22,13 @@ export const BENCHMARKS: readonly Registered[] = [
   { name: 'browser/dkls23-sign', load: async () => (await browser()).browserSign },
   { name: 'browser/dkls23-sign-batch', load: async () => (await browser()).browserSignBatch },
   { name: 'browser/dkls23-online', load: async () => (await browser()).browserOnline },
+  {
+    name: 'growth/dkls23',
+    load: async () => (await import('./growth.ts')).growthDkls23,
+    onlyByName: true,
+  },
   { name: 'saga/transfer-latency', load: async () => (await import('./saga.ts')).sagaLatency },
+  { name: 'saga/ethereum-latency', load: async () => (await import('./saga.ts')).ethereumLatency },
   {
     name: 'saga/transfer-throughput',
     load: async () => (await import('./throughput.ts')).sagaThroughput,

@@ -12,7 +12,7 @@ import { until } from '../dev/until.ts';
 import { signedBytes } from '../schema/contracts/canonical.ts';
 import { type Benchmark, cpuMilliseconds, type Figure, figure, quantile } from './figures.ts';
 import { solanaSignature } from './frost.ts';
-import { type Bench, empty, open, real } from './saga.ts';
+import { type Bench, empty, open, real } from './stack.ts';
 
 /** Transfers at once: more than two cores can do, while some of them only wait for their confirmations. */
 const CONCURRENCY = 16;
@@ -146,7 +146,7 @@ function cryptoMilliseconds(samples: number): number[] {
 }
 
 async function throughput(): Promise<readonly Figure[]> {
-  const bench = await open(WALLETS, {
+  const bench = await open('solana', WALLETS, {
     slotTimeMs: SLOT_MS,
     poolSize: (CONCURRENCY * 2) / WALLETS,
   });
@@ -155,7 +155,7 @@ async function throughput(): Promise<readonly Figure[]> {
     const theirs: number[] = [];
     const splits: Record<Part, number>[] = [];
     const wallet = (i: number) => bench.wallets[i % bench.wallets.length] as Wallet;
-    const emptySaga = () => empty(bench.client);
+    const emptySaga = () => empty(bench);
     const transfer = (i: number) => real(bench, wallet(i));
     for (let turn = 0; turn < TURNS; turn++) {
       theirs.push((await saturate(bench, WINDOW_MS.empty, emptySaga)).rate);

@@ -8,9 +8,10 @@ export type Empty = { step(payload: string): Promise<string> };
 export type Shape = {
   readonly parties: readonly string[];
   readonly approvals: number;
-  readonly rounds: number;
-  /** Characters that each party message carries. */
-  readonly payload: number;
+  /** Characters that each party's message of the preparation carries. */
+  readonly prepare: number;
+  /** The same of each round. */
+  readonly rounds: readonly number[];
 };
 
 export const EMPTY_QUEUES = {
@@ -29,7 +30,6 @@ export async function emptyTransfer(shape: Shape): Promise<void> {
   const recorded: Promise<string>[] = [];
   const ledger = on(EMPTY_QUEUES.ledger);
   const chain = on(EMPTY_QUEUES.chain);
-  const payload = 'x'.repeat(shape.payload);
   setHandler(emptyApprove, () => {
     approvals += 1;
     recorded.push(ledger.step('decision'));
@@ -37,15 +37,17 @@ export async function emptyTransfer(shape: Shape): Promise<void> {
   await ledger.step('reserve');
   await condition(() => approvals >= shape.approvals);
   await chain.step('build');
-  const all = () =>
-    Promise.all(shape.parties.map((party) => on(emptyPartyQueue(party)).step(payload)));
-  await all();
-  for (let round = 1; round <= shape.rounds; round++) {
-    if (round === shape.rounds) {
+  const all = (characters: number) => {
+    const payload = 'x'.repeat(characters);
+    return Promise.all(shape.parties.map((party) => on(emptyPartyQueue(party)).step(payload)));
+  };
+  await all(shape.prepare);
+  for (const [i, characters] of shape.rounds.entries()) {
+    if (i === shape.rounds.length - 1) {
       await Promise.all(recorded);
       await ledger.step('pivot');
     }
-    await all();
+    await all(characters);
   }
   await chain.step('attach');
   await chain.step('broadcast');
