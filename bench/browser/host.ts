@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { ensureChromium } from '../../dev/parts/chromium.ts';
+import { until } from '../../dev/until.ts';
 import type { WorkName } from '../dkls23-work.ts';
 import { browserBundle } from './bundle.ts';
 import { type Answer, ORDERS_PATH, type Order } from './orders.ts';
@@ -133,7 +134,14 @@ export async function openPage(): Promise<Page> {
     await stop(child);
     server.closeAllConnections();
     server.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
+    // Its helpers write for a moment longer than it lives.
+    await until(
+      () => {
+        rmSync(profile, { recursive: true, force: true });
+        return true;
+      },
+      { deadlineMs: STOP_MS, what: 'the profile of Chromium is removed' },
+    );
   };
   const obeyed = async (order: Order): Promise<Answer> => {
     const answer = await meeting.order(order);
