@@ -40,11 +40,11 @@ const text = (x, y, content, { anchor = 'middle', style = '' } = {}) =>
 const duration = (ms) => (ms < 1_000 ? `${ms} ms` : `${ms / 1_000} s`);
 
 /**
- * @param {{ title: string, about: string, ticks: string[], lines: { name: string, values: number[] }[] }} panel - values in
- * milliseconds, one a tick.
+ * @param {{ title: string, about: string, ticks: string[], lines: { name: string, values: (number | undefined)[] }[] }}
+ * panel - values in milliseconds, one a tick; those that were not measured are left out.
  */
 function draw({ title, about, ticks, lines }, left) {
-  const all = lines.flatMap(({ values }) => values);
+  const all = lines.flatMap(({ values }) => values).filter((ms) => ms !== undefined);
   const low = Math.floor(Math.log10(Math.min(...all)));
   const high = Math.ceil(Math.log10(Math.max(...all)));
   const x = (i) => at(left + 24 + (i * (PANEL - 48)) / (ticks.length - 1));
@@ -62,7 +62,7 @@ function draw({ title, about, ticks, lines }, left) {
   parts.push(text(left + PANEL / 2, BOTTOM + 42, about, { style: 'soft' }));
   let legend = left;
   for (const [i, { name, values }] of lines.entries()) {
-    const points = values.map((ms, tick) => [x(tick), y(ms)]);
+    const points = values.flatMap((ms, tick) => (ms === undefined ? [] : [[x(tick), y(ms)]]));
     parts.push(
       `<polyline class="line ${COLOURS[i]}" points="${points.map((p) => p.join(',')).join(' ')}"/>`,
       ...points.map(([px, py]) => mark(i, px, py)),

@@ -27,11 +27,8 @@ const shapes = [...new Set(measured.map(({ shape }) => shape))];
 const batches = [...new Set(measured.map(({ what }) => /^batch of (\d+)$/.exec(what)?.[1]))].filter(
   (size) => size !== undefined,
 );
-const value = (what, shape) => {
-  const found = measured.find((m) => m.what === what && m.shape === shape);
-  if (found === undefined) throw new Error(`${file} has no ${what} of ${shape}`);
-  return found.median;
-};
+/** Undefined for a batch that was too large to be measured. */
+const value = (what, shape) => measured.find((m) => m.what === what && m.shape === shape)?.median;
 
 function table() {
   const columns = ['keygen', 'online', ...batches.map((size) => `batch of ${size}`)];
@@ -43,7 +40,7 @@ function table() {
   ];
   const rows = shapes.map((shape) => [
     shape,
-    ...columns.map((what) => value(what, shape).toLocaleString('en')),
+    ...columns.map((what) => value(what, shape)?.toLocaleString('en') ?? '–'),
   ]);
   const widths = head.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i].length)));
   const line = (cells) =>
