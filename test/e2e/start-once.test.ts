@@ -370,7 +370,7 @@ describe('npm start, again on the same data', () => {
     const alice = await json(`approve live-1 --as alice ${signing}`);
     expect(alice).toMatchObject({ approved: 1, quorum: 2, missing: ['bob', 'carol'] });
     const bob = await words(`approve live-1 --as bob ${signing}`);
-    expect(bob.stdout).toBe('counted: 2 of 2 approvals, the transfer goes on\n');
+    expect(bob.stdout).toBe('counted: 2 of 2 approvals, it goes on\n');
     expect(bob.stderr).toMatch(/^bob is about to approve:\n[\s\S]*^Digest {2}[0-9a-f]{64}$/m);
     const { statuses } = await watched('live-1', EXIT.ok);
     const last = statuses.at(-1);
