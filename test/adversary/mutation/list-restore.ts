@@ -18,8 +18,8 @@ export const restoreMutations: readonly Mutation[] = [
       },
       {
         file: 'storage/party/head-file.ts',
-        find: 'if (last.chainEpoch < chainEpoch || (last.chainEpoch === chainEpoch && last.sequence < sequence))',
-        put: 'if (chainEpoch < 0 || sequence < 0 || last === null)',
+        find: 'if (newer(before.last, last))',
+        put: 'if (before === null)',
       },
     ],
   },
