@@ -340,7 +340,7 @@ async function transfer(
 ): Promise<string> {
   const { client } = platform;
   const intent = platform.intent(wallet);
-  if (scenario === 'void') platform.mining(false);
+  if (scenario === 'void') await platform.mining(false);
   try {
     await begin(platform, intent, scenario);
     if (scenario === 'void') {
@@ -363,7 +363,7 @@ async function transfer(
       );
     }
   } finally {
-    platform.mining(true);
+    await platform.mining(true);
   }
   const status = await platform.ended(intent.requestId);
   const expected = scenario === 'pay' ? 'Completed' : 'Failed';

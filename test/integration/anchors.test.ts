@@ -205,7 +205,7 @@ describe('cancel after the pivot', () => {
   it('on bitcoin after the broadcast: the void replaces the payment, on its anchor', {
     timeout: 120_000,
   }, async () => {
-    platform.mining(false);
+    await platform.mining(false);
     try {
       // More than one output is needed, and the anchor is not the largest of them.
       const { intent, leased } = await anchoredIntent('bitcoin', { amount: '450000' });
@@ -220,11 +220,11 @@ describe('cancel after the pivot', () => {
         90_000,
       );
       expect(transaction?.bytes).toContain(inBytes(leased.anchor));
-      platform.mining(true);
+      await platform.mining(true);
       const status = await expectEnd(platform, intent, 'Failed');
       expect(status.voidTransactionId).toBeDefined();
     } finally {
-      platform.mining(true);
+      await platform.mining(true);
     }
   });
 });

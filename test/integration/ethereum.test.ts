@@ -149,7 +149,7 @@ describe('an ECDSA wallet on Ethereum', () => {
     timeout: 180_000,
   }, async () => {
     const before = await used();
-    platform.mining(false);
+    await platform.mining(false);
     try {
       const intent = await pay(platform.intent(ether));
       await untilPhase(platform, intent.requestId, 'Confirming');
@@ -160,12 +160,12 @@ describe('an ECDSA wallet on Ethereum', () => {
         ({ voidTransactionId }) => voidTransactionId,
         'the void is sent',
       );
-      platform.mining(true);
+      await platform.mining(true);
       const status = await expectEnd(platform, intent, 'Failed');
       expect(status.pivotPassed).toBe(true);
       expect(status.transactionId).not.toBe(status.voidTransactionId);
     } finally {
-      platform.mining(true);
+      await platform.mining(true);
     }
     expect(await used()).toBe(before + 1);
     await checkLedger(platform);

@@ -78,7 +78,7 @@ describe('temporal workflow reset', () => {
   it('of a transfer that waits for blocks: the new run follows the same transaction', {
     timeout: 120_000,
   }, async () => {
-    platform.mining(false);
+    await platform.mining(false);
     try {
       const intent = await waiting('bitcoin');
       const { requestId } = intent;
@@ -91,11 +91,11 @@ describe('temporal workflow reset', () => {
       const again = await untilPhase(platform, requestId, 'Confirming', 'Completed');
       expect(again.transactionId).toBe(transactionId);
       expect(again.pivotPassed).toBe(true);
-      platform.mining(true);
+      await platform.mining(true);
       const end = await expectEnd(platform, intent, 'Completed');
       expect(end.transactionId).toBe(transactionId);
     } finally {
-      platform.mining(true);
+      await platform.mining(true);
     }
     await checkLedger(platform);
   });
@@ -412,7 +412,7 @@ describe('a coordinator replaced in mid-saga', () => {
     const { client } = platform;
     const undecided = await waiting('solana');
     await client.approve(undecided.requestId, approve(undecided, ann));
-    platform.mining(false);
+    await platform.mining(false);
     try {
       const sent = platform.intent(funded.bitcoin);
       await platform.startApproved(sent);
@@ -434,10 +434,10 @@ describe('a coordinator replaced in mid-saga', () => {
 
       const end = await expectEnd(platform, undecided, 'Completed');
       expect(end.approvals.map(({ approval }) => approval.approver)).toEqual(['ann', 'cleo']);
-      platform.mining(true);
+      await platform.mining(true);
       expect((await expectEnd(platform, sent, 'Completed')).transactionId).toBe(transactionId);
     } finally {
-      platform.mining(true);
+      await platform.mining(true);
     }
     await checkLedger(platform);
   });

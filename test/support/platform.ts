@@ -63,8 +63,8 @@ export interface Platform {
   ended(requestId: string, deadlineMs?: number): Promise<TransferStatus>;
   /** How often a destination was paid on chain, and how much, read from the node itself. */
   received(chain: PlatformChain, destination: string): Promise<bigint>;
-  /** Bitcoin and Ethereum blocks come more than twice a second unless paused, so that a test can keep a payment unconfirmed. */
-  mining(on: boolean): void;
+  /** Bitcoin and Ethereum blocks come more than twice a second unless paused, so that a test can keep a payment unconfirmed; a pause has begun when it resolves. */
+  mining(on: boolean): Promise<void>;
   /**
    * Stops all processes of a party, or one by a name of its own (`alpha-2`), without their being restarted; `resume` brings
    * back what does not run.
@@ -221,9 +221,14 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
 
   let mining = true;
   const mined = (['bitcoin', 'ethereum'] as const).filter((chain) => chains.includes(chain));
+  /** The blocks in the making. A node that is slow gets no second order meanwhile: they would come long after a pause. */
+  let making: Promise<unknown> | undefined;
   const miner = setInterval(() => {
+    if (!mining || making !== undefined) return;
     // A block while the node or the database restarts is simply mined later.
-    if (mining) for (const chain of mined) void stack[chain].mine(1).catch(() => {});
+    making = Promise.allSettled(mined.map((chain) => stack[chain].mine(1))).then(() => {
+      making = undefined;
+    });
   }, BLOCK_MS);
 
   const platform: Platform = {
@@ -286,8 +291,9 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
         bytesToHex(addressScript(bitcoinNetwork(BITCOIN), destination)),
       );
     },
-    mining(on) {
+    async mining(on) {
       mining = on;
+      if (!on) await making;
     },
     async hold(name) {
       const nodes = processesOf(name);
