@@ -20,6 +20,7 @@ import { ProtocolId } from '../../schema/contracts/key.ts';
 import type { PartyId, PolicyId, RequestId } from '../../schema/contracts/primitives.ts';
 import type { TransferStatus } from '../../schema/contracts/saga.ts';
 import { identityFromSeed } from '../../storage/party/identity.ts';
+import { executionOf } from './execution.ts';
 import { approve, BITCOIN, type Cast, castOf, ETHEREUM, intentFor, SOLANA } from './parties.ts';
 
 export type PlatformChain = 'bitcoin' | 'solana' | 'ethereum';
@@ -269,17 +270,26 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       for (const who of cast.approvers.slice(0, cast.policy.quorum))
         await client.signalDecision(intent.requestId, approve(intent, who));
     },
-    ended: (requestId, deadlineMs = 240_000) =>
-      until(
-        async () => {
-          // A query needs a living coordinator; while it is being restarted the answer is "not yet".
-          const status = await client.status(requestId).catch(() => undefined);
-          return status && (status.phase === 'Completed' || status.phase === 'Failed')
-            ? status
-            : undefined;
-        },
-        { deadlineMs, intervalMs: LOOK_MS, what: `transfer ${requestId} ends` },
-      ),
+    async ended(requestId, deadlineMs = 240_000) {
+      let last: TransferStatus | undefined;
+      try {
+        return await until(
+          async () => {
+            // A query needs a living coordinator; while it is being restarted the answer is "not yet".
+            const status = await client.status(requestId).catch(() => undefined);
+            last = status ?? last;
+            return status && (status.phase === 'Completed' || status.phase === 'Failed')
+              ? status
+              : undefined;
+          },
+          { deadlineMs, intervalMs: LOOK_MS, what: `transfer ${requestId} ends` },
+        );
+      } catch (error) {
+        const execution = await executionOf(stack.temporal, `transfer/${requestId}`);
+        process.stderr.write(`${JSON.stringify({ status: last, execution })}\n`);
+        throw error;
+      }
+    },
     async received(chain, destination) {
       if (chain === 'solana') return solanaBalance(stack.solana.rpcUrl, destination);
       if (chain === 'ethereum')
