@@ -25,6 +25,7 @@ import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts
 import { createDataConverter } from '../wire/data-converter.ts';
 import { addressCodecs } from './addresses.ts';
 import { giveAnchorBack, leaseAnchor } from './anchors.ts';
+import { askStatus } from './ask.ts';
 import { clientError } from './errors.ts';
 import {
   type KeySummary,
@@ -222,7 +223,7 @@ export class KeysagaClient extends MessageClient {
    */
   async status(requestId: string): Promise<TransferStatus> {
     const answer = await this.#call(`transfer ${requestId}`, () =>
-      this.#transfer(requestId).query<unknown>(MESSAGES.status),
+      askStatus(this.#transfer(requestId)),
     );
     const status = parseWith(LenientTransferStatus, answer, 'status');
     if (
@@ -259,7 +260,7 @@ export class KeysagaClient extends MessageClient {
   /** Where a key generation stands. Without an address, which only `wallet` gives out. Throws `NotFound`, `PartFailed`. */
   async keygenStatus(requestId: string): Promise<KeygenStatus> {
     const answer = await this.#call(`wallet ${requestId}`, () =>
-      this.#keygen(requestId).query<unknown>(MESSAGES.status),
+      askStatus(this.#keygen(requestId)),
     );
     // The saga's own word about an address is nobody's certificate: see `wallet`.
     const { address: _, ...status } = parseWith(LenientKeygenStatus, answer, 'status');

@@ -15,6 +15,7 @@ import {
 import { ApprovalReceipt, CancelReceipt, type SagaLimits } from '../schema/contracts/saga.ts';
 import { detailsOfMessage, summaryOfMessage } from '../schema/contracts/summaries.ts';
 import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { askStatus } from './ask.ts';
 import { clientError } from './errors.ts';
 import { listMessages, type MessageSummary, type TransferFilter } from './lists.ts';
 import { OrderClient } from './order-client.ts';
@@ -116,9 +117,7 @@ export class MessageClient extends OrderClient {
    * `ApprovalInvalid` (`intentDigest`), `PartFailed`.
    */
   async messageStatus(requestId: string): Promise<MessageStatus> {
-    const answer = await this.#message(requestId, (handle) =>
-      handle.query<unknown>(MESSAGES.status),
-    );
+    const answer = await this.#message(requestId, (handle) => askStatus(handle));
     const status = parseWith(LenientMessageStatus, answer, 'status');
     const { intent, intentDigest } = status;
     if (intent.requestId !== requestId || messageIntentDigest(intent) !== intentDigest)

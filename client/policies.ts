@@ -20,7 +20,8 @@ import {
 } from '../schema/contracts/policy-change.ts';
 import { type PartyId, PolicyId } from '../schema/contracts/primitives.ts';
 import { detailsOfPolicy, summaryOfPolicy } from '../schema/contracts/summaries.ts';
-import { MESSAGES, TASK_QUEUES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { TASK_QUEUES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { askStatus } from './ask.ts';
 import { clientError } from './errors.ts';
 import type { PartyState } from './parties.ts';
 import { type Started, startOnce } from './start.ts';
@@ -176,7 +177,7 @@ export const policyHandle = (client: Client, policyId: string, version: number):
 /** A newer coordinator may say more than this client knows. */
 const LenientStatus = PolicyChangeStatus.strip();
 export const policyChangeStatus = async (handle: WorkflowHandle): Promise<PolicyChangeStatus> =>
-  parseWith(LenientStatus, await handle.query<unknown>(MESSAGES.status), 'status');
+  parseWith(LenientStatus, await askStatus(handle), 'status');
 
 /**
  * Starts the saga that brings the document to every party, or finds the one that this very document started. One that

@@ -4,5 +4,17 @@
  * sandbox: nothing of `node:` may come in here.
  */
 import { DefaultFailureConverter } from '@temporalio/common';
+import { ASKED_BETWEEN_TASKS } from '../schema/contracts/temporal.ts';
 
-export const failureConverter = new DefaultFailureConverter({ encodeCommonAttributes: true });
+const encoding = new DefaultFailureConverter({ encodeCommonAttributes: true });
+const plain = new DefaultFailureConverter();
+
+export const failureConverter = {
+  failureToError: encoding.failureToError.bind(encoding),
+  /** A constant that the client must read off a failed query, of which it gets the text alone. */
+  errorToFailure: (...[error, payloads]: Parameters<DefaultFailureConverter['errorToFailure']>) =>
+    (error instanceof Error && error.message === ASKED_BETWEEN_TASKS
+      ? plain
+      : encoding
+    ).errorToFailure(error, payloads),
+};

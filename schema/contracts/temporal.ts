@@ -92,3 +92,9 @@ export const MESSAGES = {
   /** Of the anchor's workflow: waits for the lease and answers with it. */
   anchor: 'anchor',
 } as const;
+
+/**
+ * What a saga's worker answers to a query that it could only answer by running ahead of the next workflow task
+ * (workflows/early-events.ts). Asked again, it is answered once that task has begun.
+ */
+export const ASKED_BETWEEN_TASKS = 'keysaga: asked between two workflow tasks; ask again';

@@ -16,7 +16,7 @@ import { until } from '../../dev/until.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { AdministratorOrder } from '../../schema/contracts/order.ts';
-import type { RequestId } from '../../schema/contracts/primitives.ts';
+import type { KeyId, RequestId } from '../../schema/contracts/primitives.ts';
 import { createProjector, openCoordinatorDatabase } from '../../storage/coordinator/index.ts';
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
 import { approve, signPolicy } from '../support/parties.ts';
@@ -222,11 +222,12 @@ async function order(platform: Platform): Promise<string> {
   const { client, cast } = platform;
   const [party] = cast.parties;
   const now = Date.now();
+  const keyId = `crash-key-${count}` as KeyId;
   const body = {
     orderId: `crash-order-${count}-${now.toString(36)}`,
     party,
     kind: 'quarantine',
-    keyId: `crash-key-${count}`,
+    keyId,
     issuedAt: new Date(now).toISOString(),
     validUntil: new Date(now + 3_600_000).toISOString(),
     reason: 'crash matrix',
@@ -243,7 +244,7 @@ async function order(platform: Platform): Promise<string> {
   const receipt = await client.orderReceipt(signed, 120_000);
   const states = await client.parties();
   const { health } = states.find((one) => one.party === party) ?? {};
-  if (health !== undefined && !health.quarantined?.includes(`crash-key-${count}` as never))
+  if (health !== undefined && !health.quarantined?.includes(keyId))
     throw new Error('the order left no quarantine');
   return receipt.kind;
 }
@@ -473,9 +474,14 @@ export async function runCells(
   );
   if (cells.some(short)) {
     const [, beta, gamma] = platform.cast.parties;
-    for (const name of [beta, gamma]) if (name) await platform.hold(name);
-    await run(cells.filter(short));
-    for (const name of [beta, gamma]) if (name) await platform.resume(name);
+    const away = [beta, gamma].filter((name) => name !== undefined);
+    try {
+      for (const name of away) await platform.hold(name);
+      await run(cells.filter(short));
+    } finally {
+      // A failed run is tried again on this platform, and must find its parties there.
+      for (const name of away) await platform.resume(name);
+    }
   }
   await checkLedger(platform);
   return results;

@@ -1,12 +1,23 @@
-/** `npm run crash-matrix [-- --point NAME] [--chain bitcoin|solana|ethereum]`: all cells, and the table for docs/reliability.md. */
+/**
+ * `npm run crash-matrix [-- --point NAME] [--scenario NAME] [--chain bitcoin|solana|ethereum] [--parallel N]`: all cells,
+ * and the table for docs/reliability.md.
+ */
 import { parseArgs } from 'node:util';
 import { startPlatform } from '../support/platform.ts';
 import { allCells, runCells } from './cells.ts';
 
-const { values } = parseArgs({ options: { point: { type: 'string' }, chain: { type: 'string' } } });
+const { values } = parseArgs({
+  options: {
+    point: { type: 'string' },
+    scenario: { type: 'string' },
+    chain: { type: 'string' },
+    parallel: { type: 'string', default: '1' },
+  },
+});
 const cells = allCells().filter(
   (cell) =>
     (values.point === undefined || cell.point.startsWith(values.point)) &&
+    (values.scenario === undefined || cell.scenario === values.scenario) &&
     (values.chain === undefined || cell.chain === values.chain),
 );
 if (cells.length === 0) {
@@ -27,7 +38,7 @@ try {
     '| fail point | scenario | chain | outcome | seconds |\n| --- | --- | --- | --- | ---: |\n',
   );
   const results = await runCells(platform, wallets, cells, {
-    parallel: 1,
+    parallel: Number(values.parallel),
     report: (r) =>
       process.stdout.write(
         `| ${r.point} | ${r.scenario} | ${r.chain} | ${r.outcome} | ${r.seconds.toFixed(1)} |\n`,

@@ -10,7 +10,6 @@ import { policyHash } from '../../core/policy.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
-import { createPayloadCodec } from '../../wire/codec.ts';
 import {
   approval,
   inputOf,
@@ -19,22 +18,9 @@ import {
   policy,
   uniqueId,
 } from '../workflows/support/fixtures.ts';
-import { KEYS, Stage, untilStatus } from '../workflows/support/stage.ts';
+import { decodePayloads } from '../workflows/support/payloads.ts';
+import { Stage, untilStatus } from '../workflows/support/stage.ts';
 import { PAYMENT_ID, type World } from '../workflows/support/world.ts';
-
-const codec = createPayloadCodec(KEYS);
-
-/** Every payload inside a protobuf object, decoded in place. */
-export async function decodePayloads(value: unknown): Promise<void> {
-  if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return;
-  const candidate = value as { metadata?: unknown; data?: unknown };
-  if (candidate.metadata && candidate.data instanceof Uint8Array) {
-    const [decoded] = await codec.decode([value as never]);
-    Object.assign(value, decoded);
-    return;
-  }
-  for (const part of Object.values(value)) await decodePayloads(part);
-}
 
 async function main(version: string, kinds: readonly string[]): Promise<void> {
   const folder = new URL('.', import.meta.url);

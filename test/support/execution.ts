@@ -1,9 +1,9 @@
 /** What Temporal says of a saga that a test waited for in vain: its pending steps, and the last events of its history. */
 import { Client, Connection } from '@temporalio/client';
-import { temporal } from '@temporalio/proto';
+import proto from '@temporalio/proto';
 
-const LAST_EVENTS = 25;
-const { EventType, PendingActivityState } = temporal.api.enums.v1;
+const LAST_EVENTS = 80;
+const { EventType, PendingActivityState } = proto.temporal.api.enums.v1;
 
 export async function executionOf(
   { address, namespace }: { readonly address: string; readonly namespace: string },
@@ -11,9 +11,13 @@ export async function executionOf(
 ): Promise<object> {
   const connection = await Connection.connect({ address });
   try {
-    const handle = new Client({ connection, namespace }).workflow.getHandle(workflowId);
-    const { raw } = await handle.describe();
-    const { events = [] } = await handle.fetchHistory();
+    // The answers as they are: payloads stay closed, and nothing here needs a key.
+    const raw = await connection.workflowService.describeWorkflowExecution({
+      namespace,
+      execution: { workflowId },
+    });
+    const client = new Client({ connection, namespace });
+    const { events } = await client.workflow.getHandle(workflowId).fetchHistory();
     return {
       pending: raw.pendingActivities?.map((one) => ({
         type: one.activityType?.name,
@@ -36,7 +40,10 @@ export async function executionOf(
             seconds(event.eventTime),
             EventType[event.eventType ?? 0]?.replace('EVENT_TYPE_', ''),
             event.activityTaskScheduledEventAttributes?.activityType?.name,
+            event.startChildWorkflowExecutionInitiatedEventAttributes?.workflowId,
             event.activityTaskFailedEventAttributes?.failure?.message,
+            event.workflowTaskFailedEventAttributes?.failure?.message,
+            event.workflowTaskFailedEventAttributes?.failure?.stackTrace,
           ]
             .filter((part) => part !== undefined)
             .join(' '),

@@ -270,13 +270,17 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       for (const who of cast.approvers.slice(0, cast.policy.quorum))
         await client.signalDecision(intent.requestId, approve(intent, who));
     },
-    async ended(requestId, deadlineMs = 240_000) {
+    async ended(requestId, deadlineMs = Number(process.env.X_DEADLINE ?? 240_000)) {
       let last: TransferStatus | undefined;
+      let failure: unknown;
       try {
         return await until(
           async () => {
             // A query needs a living coordinator; while it is being restarted the answer is "not yet".
-            const status = await client.status(requestId).catch(() => undefined);
+            const status = await client.status(requestId).catch((error: unknown) => {
+              failure = error;
+              return undefined;
+            });
             last = status ?? last;
             return status && (status.phase === 'Completed' || status.phase === 'Failed')
               ? status
@@ -286,7 +290,9 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
         );
       } catch (error) {
         const execution = await executionOf(stack.temporal, `transfer/${requestId}`);
-        process.stderr.write(`${JSON.stringify({ status: last, execution })}\n`);
+        process.stderr.write(
+          `${JSON.stringify({ status: last, failure: `${failure}`, execution })}\n`,
+        );
         throw error;
       }
     },

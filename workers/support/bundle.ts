@@ -17,6 +17,8 @@ const PACKAGES = ['@temporalio/worker', 'zod', 'canonicalize', '@noble/curves', 
 
 /** Loaded once per V8 context instead of once per workflow. Relative to the checkout, as it counts in the hash. */
 const PRELOAD = 'workflows/preload.ts';
+/** What stands between the SDK and every saga. */
+const INTERCEPTORS = 'workflows/early-events.ts';
 
 export type SagasBundle = WorkflowBundle & {
   /** Hash of everything it was built from: the natural build id of a worker deployment. */
@@ -60,7 +62,13 @@ async function contentHash(workflowsPath: string): Promise<string> {
     hash.update(`${relative(root, path)}\n${content.length}\n`).update(content);
   }
   for (const name of PACKAGES) hash.update(`${await packageVersion(name)}\n`);
-  hash.update(JSON.stringify({ workflows: relative(root, workflowsPath), preload: PRELOAD }));
+  hash.update(
+    JSON.stringify({
+      workflows: relative(root, workflowsPath),
+      preload: PRELOAD,
+      interceptors: INTERCEPTORS,
+    }),
+  );
   return hash.digest('hex').slice(0, 32);
 }
 
@@ -79,6 +87,7 @@ export async function bundleSagas(options: BundleSagasOptions = {}): Promise<Sag
     payloadConverterPath: join(root, 'wire', 'payload-converter.ts'),
     failureConverterPath: join(root, 'wire', 'failure-converter.ts'),
     preloadModules: [join(root, PRELOAD)],
+    workflowInterceptorModules: [join(root, INTERCEPTORS)],
     logger: new DefaultLogger('WARN'),
   });
   await mkdir(cache, { recursive: true });

@@ -122,6 +122,11 @@ export class Stage {
       ),
     );
   }
+  /** Leaves the sagas' queue to others. */
+  async stopSagas(): Promise<void> {
+    for (const worker of [...this.#running.keys()])
+      if (worker.options.taskQueue === TASK_QUEUES.sagas) await this.stop(worker);
+  }
   async part(taskQueue: string, activities: object): Promise<Worker> {
     return this.#run(
       await Worker.create({
