@@ -349,7 +349,7 @@ async function transfer(
         async () =>
           (await client.status(intent.requestId).catch(() => undefined))?.phase === 'Confirming',
         {
-          deadlineMs: 60_000,
+          deadlineMs: 120_000,
           what: 'the payment is sent',
         },
       );
@@ -358,7 +358,7 @@ async function transfer(
         async () =>
           (await client.status(intent.requestId).catch(() => undefined))?.voidTransactionId,
         {
-          deadlineMs: 90_000,
+          deadlineMs: 120_000,
           what: 'the void is sent',
         },
       );
@@ -433,9 +433,9 @@ export async function checkLedger(platform: Platform): Promise<void> {
 }
 
 /**
- * Runs the cells: first those with all parties, then key generations, then the voids alone (they stop the blocks), then
- * those with parties away. `parallel` sagas run at once: a kill then also hits the others, which must not matter; but whose saga reached
- * a point first is anybody's guess, so a table of (point, chain) is made with 1.
+ * Runs the cells in three waves: those with all parties, then key generations, then those with parties away. `parallel` sagas
+ * run at once: a kill then also hits the others, which must not matter; but whose saga reached a point first is anybody's
+ * guess, so a table of (point, chain) is made with 1.
  */
 export async function runCells(
   platform: Platform,
@@ -444,40 +444,48 @@ export async function runCells(
   options: { readonly parallel: number; report(result: Result): void },
 ): Promise<Result[]> {
   const results: Result[] = [];
-  const run = async (group: readonly Cell[], parallel = options.parallel) => {
-    const waiting = [...group];
-    const one = async () => {
-      for (let cell = waiting.shift(); cell !== undefined; cell = waiting.shift()) {
-        const result = await runCell(platform, wallets, cell);
-        results.push(result);
-        options.report(result);
-      }
-    };
-    await Promise.all(Array.from({ length: parallel }, one));
+  /** Ends the other lanes after their cells. */
+  let failed = false;
+  const lane = async (waiting: Cell[]) => {
+    for (let cell = waiting.shift(); cell !== undefined && !failed; cell = waiting.shift()) {
+      const result = await runCell(platform, wallets, cell).catch((error: unknown) => {
+        failed = true;
+        throw error;
+      });
+      results.push(result);
+      options.report(result);
+    }
   };
-  const short = (cell: Cell) => cell.scenario.endsWith('short');
-  const alone = (c: Cell) => ['policy', 'start', 'void', 'keygen'].includes(c.scenario);
+  const lanes = (group: readonly Cell[], count: number) => {
+    const waiting = [...group];
+    return Array.from({ length: count }, () => () => lane(waiting));
+  };
+  /** Side by side; alone, with a `parallel` of 1. */
+  const wave = async (...all: readonly (() => Promise<void>)[]) => {
+    if (options.parallel === 1) {
+      for (const run of all) await run();
+      return;
+    }
+    const ends = await Promise.allSettled(all.map((run) => run()));
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  };
+  const of = (...scenarios: readonly Scenario[]) =>
+    cells.filter(({ scenario }) => scenarios.includes(scenario));
   // One version after the other, and no key generation meanwhile, which binds one version to its end.
-  await run(
-    cells.filter((c) => c.scenario === 'policy' || c.scenario === 'start'),
-    1,
+  await wave(
+    ...lanes(of('policy', 'start'), 1),
+    ...lanes(of('pay', 'reject', 'order', 'anchor'), options.parallel),
   );
-  await run(cells.filter((c) => !short(c) && !alone(c)));
-  // A key generation needs every party at once, for longer than a signature needs t: few at a time, or their kills starve them.
-  await run(
-    cells.filter((c) => c.scenario === 'keygen'),
-    Math.min(3, options.parallel),
-  );
-  await run(
-    cells.filter((c) => c.scenario === 'void'),
-    1,
-  );
-  if (cells.some(short)) {
+  // The voids stop the blocks, which a key generation does not need. It needs every party at once, for longer than a signature
+  // needs t: few at a time, or their kills starve them.
+  await wave(...lanes(of('void'), 1), ...lanes(of('keygen'), Math.min(3, options.parallel)));
+  const short = of('short', 'keygen-short');
+  if (short.length > 0) {
     const [, beta, gamma] = platform.cast.parties;
     const away = [beta, gamma].filter((name) => name !== undefined);
     try {
       for (const name of away) await platform.hold(name);
-      await run(cells.filter(short));
+      await wave(...lanes(short, options.parallel));
     } finally {
       // A failed run is tried again on this platform, and must find its parties there.
       for (const name of away) await platform.resume(name);
