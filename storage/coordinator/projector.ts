@@ -5,7 +5,8 @@ import { EVENT_COLUMNS, type EventRow, toStoredEvent } from './event-log.ts';
 import { createFollower, type Follower, type FollowerOptions, lockCheckpoint } from './follow.ts';
 import { PROJECTED, project } from './projections.ts';
 
-const NAME = 'projections';
+/** Name of the read tables' checkpoint. */
+export const PROJECTIONS = 'projections';
 const REBUILD_BATCH = 1_000;
 
 export interface Projector extends Follower {
@@ -24,7 +25,7 @@ export function createProjector(
 ): Projector {
   const follower = createFollower(database, {
     ...options,
-    name: NAME,
+    name: PROJECTIONS,
     apply: async (tx, events) => {
       for (const event of events) await project(tx, event);
     },
@@ -35,7 +36,7 @@ export function createProjector(
       database.db.transaction(async (tx) => {
         await tx.execute(sql`set local lock_timeout = 0`);
         await tx.execute(sql`set local statement_timeout = 0`);
-        const until = (await lockCheckpoint(tx, NAME, { wait: true })) ?? 0;
+        const until = (await lockCheckpoint(tx, PROJECTIONS, { wait: true })) ?? 0;
         for (const table of PROJECTED) await tx.delete(table);
         // Everything up to the checkpoint is final, so gaps there are decided.
         for (let after = 0; after < until; ) {
@@ -49,7 +50,7 @@ export function createProjector(
     lag: async () => {
       const [row] = await database.db.execute<{ events: number; ms: string | null }>(sql`
         select count(*)::int as events, extract(epoch from now() - min(at)) * 1000 as ms
-        from events where position > coalesce((select position from checkpoints where name = ${NAME}), 0)`);
+        from events where position > coalesce((select position from checkpoints where name = ${PROJECTIONS}), 0)`);
       return { events: row?.events ?? 0, milliseconds: Math.max(0, Number(row?.ms ?? 0)) };
     },
   };

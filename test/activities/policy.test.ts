@@ -193,6 +193,24 @@ describe('receipts', () => {
 });
 
 describe('a transfer', () => {
+  it('is announced to however far the read tables are behind, and refused an incomplete answer', async () => {
+    await begun();
+    const asked = world.ledger.policyWaiters({ policyId });
+    // Nobody follows the log yet, as while every coordinator restarts.
+    const projector = createProjector(world.database, { onError: () => {} });
+    await projector.start();
+    try {
+      expect(await asked).toEqual({ requestIds: ['r1'] });
+    } finally {
+      await projector.stop();
+    }
+    await begun('r2');
+    await expect(world.ledger.policyWaiters({ policyId })).rejects.toMatchObject({
+      code: 'PartFailed',
+      retryable: true,
+    });
+  });
+
   it('keeps its version until the next one is in force, and then follows it, once', async () => {
     const { policyHash: bound } = await begun();
     expect(bound).toBe(policyHash(first));
