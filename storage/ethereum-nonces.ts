@@ -3,6 +3,7 @@ import { and, asc, eq, sql } from 'drizzle-orm';
 import type { PgDatabase, PgQueryResultHKT } from 'drizzle-orm/pg-core';
 import {
   type EthereumNonces,
+  isTaken,
   type NonceCounts,
   type NonceGap,
   nonceResource,
@@ -20,9 +21,6 @@ const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 
 /** Another coordinator may be faster for some; so many do not happen by accident. */
 const MOST_REFUSALS = 1_000;
-
-/** Lease states in which a nonce belongs to somebody. */
-const belongs = new Set(['held', 'pivoted', 'consumed']);
 
 /** `db`: any Drizzle handle on a database with `ethereum_accounts`, `ethereum_nonces` and the ledger's `leases`. */
 export function createEthereumNonces<S extends Record<string, unknown>>(
@@ -122,12 +120,14 @@ export function createEthereumNonces<S extends Record<string, unknown>>(
           });
         }
         const floor = larger(account.final, counts.latest);
-        const taken = new Set<bigint>();
-        const givenBack: bigint[] = [];
-        for (const one of await lent(network, address, floor)) {
-          if (one.state !== null && belongs.has(one.state)) taken.add(one.nonce);
-          else if (one.state === 'released') givenBack.push(one.nonce);
-        }
+        const standing = async () => {
+          const known = await lent(network, address, floor);
+          const nonces = (of: typeof known) => of.map(({ nonce }) => nonce);
+          return {
+            taken: new Set(nonces(known.filter(({ state }) => isTaken(state)))),
+            givenBack: nonces(known.filter(({ state }) => state === 'released')),
+          };
+        };
         /** The row comes before the lease, so that every lease is found by its row. */
         const offer = async (nonce: bigint): Promise<boolean> => {
           const resource = nonceResource(network, address, nonce);
@@ -144,14 +144,16 @@ export function createEthereumNonces<S extends Record<string, unknown>>(
         // nonce that was given back was never signed, whatever a node makes of the transactions above it.
         const fresh = larger(floor, counts.pending);
         if (only !== undefined) {
+          const { taken, givenBack } = await standing();
           const free = givenBack.includes(only) || (only >= fresh && !taken.has(only));
           return free && (await offer(only)) ? only : undefined;
         }
-        for (const nonce of givenBack) if (await offer(nonce)) return nonce;
-        for (let nonce = fresh, refused = 0; refused < MOST_REFUSALS; nonce++) {
-          if (taken.has(nonce)) continue;
+        for (let refused = 0; refused < MOST_REFUSALS; refused++) {
+          // Looked at anew each time: whoever refuses knows of a lower one by now, or somebody was faster.
+          const { taken, givenBack } = await standing();
+          let [nonce = fresh] = givenBack;
+          while (taken.has(nonce)) nonce++;
           if (await offer(nonce)) return nonce;
-          refused++;
         }
         throw new KeysagaError('LeaseUnavailable', 'no nonce of the account is free', {
           resource: 'nonce',
@@ -164,7 +166,7 @@ export function createEthereumNonces<S extends Record<string, unknown>>(
       if (account === undefined) return [];
       const floor = larger(account.finalCount, account.latestCount);
       const rows = await lent(network, address, floor);
-      const used = rows.filter(({ state }) => state !== null && belongs.has(state));
+      const used = rows.filter(({ state }) => isTaken(state));
       const highest = used.at(-1)?.nonce;
       if (highest === undefined) return [];
       const byNonce = new Map(rows.map((one) => [one.nonce, one]));
@@ -172,7 +174,7 @@ export function createEthereumNonces<S extends Record<string, unknown>>(
       for (let nonce = floor; nonce < highest; nonce++) {
         const known = byNonce.get(nonce);
         const state = known?.state ?? null;
-        if (state !== null && belongs.has(state)) continue;
+        if (isTaken(state)) continue;
         // Unknown here, but in the mempool.
         if (state === null && nonce < account.pendingCount) continue;
         gaps.push({ nonce, lastOwner: known?.owner ?? null });

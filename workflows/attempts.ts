@@ -37,7 +37,8 @@ export type SigningHost = {
   reports: PartyReport[];
   attempt: AttemptId | undefined;
   attempts: number;
-  pivotPassed: boolean;
+  /** Nothing is undone or given up any more: only what is final on chain, or signed, ends the saga. */
+  readonly onlyForward: boolean;
   readonly waitingFor: string;
   /** How often somebody said that the policy may have changed. */
   readonly policyHints: number;
@@ -174,7 +175,7 @@ async function attemptSigning(
     return outcome;
   } catch (error) {
     if (!(error instanceof AttemptFailed)) {
-      if (saga.pivotPassed) saga.background.start(() => saga.undos.runNow(aborts));
+      if (saga.onlyForward) saga.background.start(() => saga.undos.runNow(aborts));
       throw error;
     }
     saga.throwIfInterrupted();
@@ -256,7 +257,7 @@ async function waitForParties(
   const limitMs = withDefaults(saga.input.limits).waitForParties * 1_000;
   const left = belowSince + limitMs - Date.now();
   const missing = away.length === 0 ? key.parties : away;
-  if (!saga.pivotPassed && left <= 0)
+  if (!saga.onlyForward && left <= 0)
     throw new KeysagaError(
       'PartyUnavailable',
       `Fewer than ${key.threshold} parties signed within ${limitMs / 1000} s.`,
@@ -264,17 +265,17 @@ async function waitForParties(
     );
   // At the intent's expiry `ready` looks again.
   const untilExpiry = Math.max(1_000, Date.parse(saga.intent.expiresAt) - Date.now());
-  const remaining = saga.pivotPassed ? HOUR_MS : Math.min(left, untilExpiry);
+  const remaining = saga.onlyForward ? HOUR_MS : Math.min(left, untilExpiry);
   const why = [
     ...(stale ? ['parties hold another version of the policy'] : []),
     ...(away.length > 0 ? [`no answer from ${away.join(', ')}`] : []),
     ...(!stale && away.length === 0 ? ['every signer set failed'] : []),
   ].join('; ');
-  const alert = saga.pivotPassed ? 'ALERT past the pivot: ' : '';
+  const alert = saga.onlyForward ? 'ALERT past the pivot: ' : '';
   saga.wait(`parties: ${alert}${why}; ${here} of ${key.threshold} needed are here`);
   const pause = Math.min(
     remaining,
-    backoffMs(wave, saga.pivotPassed ? BACKOFF_CAPS.afterPivot : BACKOFF_CAPS.beforePivot),
+    backoffMs(wave, saga.onlyForward ? BACKOFF_CAPS.afterPivot : BACKOFF_CAPS.beforePivot),
   );
 
   let back = 0;

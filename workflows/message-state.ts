@@ -44,6 +44,9 @@ export class MessageSaga implements SigningHost {
   attempts = 0;
   waitingFor = '';
   pivotPassed = false;
+  get onlyForward(): boolean {
+    return this.pivotPassed;
+  }
   cancelRequested = false;
   signed: SignedMessage | undefined;
   failure: FailureInfo | undefined;

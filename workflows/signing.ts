@@ -67,10 +67,11 @@ async function passPivot(saga: TransferSaga, job: SigningJob, attempt: AttemptId
   if (!saga.recording.idle)
     await saga.until(() => saga.recording.idle, undefined, 'decisions on their way to the ledger');
   const unrecorded = await saga.recording.settled();
-  if (unrecorded !== undefined && !saga.pivotPassed) throw unrecorded;
+  if (unrecorded !== undefined && !saga.onlyForward) throw unrecorded;
   saga.throwIfInterrupted();
   const before = saga.pivotPassed;
-  saga.pivotPassed = true;
+  // A void that fills a nonce has no payment's pivot before it.
+  if (job.purpose === 'payment') saga.pivotPassed = true;
   const reports = saga.reports;
   saga.reports = [];
   try {
@@ -85,7 +86,7 @@ async function passPivot(saga: TransferSaga, job: SigningJob, attempt: AttemptId
   } catch (error) {
     saga.pivotPassed = before;
     const failure = fromFailure(error, { timeout: 'TimeLimit' });
-    if (!before && saga.cancelRequested)
+    if (job.purpose === 'payment' && !before && saga.cancelRequested)
       throw new KeysagaError('Cancelled', 'Cancelled on request.');
     throw failure;
   }

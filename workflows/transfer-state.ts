@@ -37,6 +37,9 @@ import { Compensations } from './saga.ts';
 import { SearchAttributes } from './search-attributes.ts';
 import { ledger, PhaseGroups } from './steps.ts';
 
+const approvalsOf = (decisions: readonly SignedApproval[]): readonly SignedApproval[] =>
+  decisions.filter(({ approval }) => approval.decision === 'approve');
+
 export class TransferSaga {
   readonly input: TransferInput;
   readonly intent: TransferIntent;
@@ -55,6 +58,8 @@ export class TransferSaga {
   attempts = 0;
   waitingFor = '';
   pivotPassed = false;
+  /** Others wait for the nonce that it would give back: its void uses it, and only then does the saga end. */
+  fillsGap = false;
   /** After the pivot: a void is wanted. */
   cancelRequested = false;
   transactionId: string | undefined;
@@ -170,17 +175,28 @@ export class TransferSaga {
    * that have expired since, without which no party signs a void.
    */
   recall(): void {
+    if (this.reservation.fillsGap === true) this.fill(this.reservation.earlier?.decisions ?? []);
     if (!this.reservation.pivotPassed) return;
     this.pivotPassed = true;
     this.undos.dismissAll();
     const { earlier } = this.reservation;
     if (earlier === undefined || !patched('recall-payment')) return;
-    this.#earlier = earlier.decisions.filter(({ approval }) => approval.decision === 'approve');
+    this.#earlier = approvalsOf(earlier.decisions);
     this.paid = earlier.paid;
     this.sent = earlier.sent;
     this.transaction = earlier.signed;
     this.transactionId = earlier.signed?.id;
     this.changed();
+  }
+  /** The ledger has kept its nonce for a void. `decisions`: what the ledger knows, also of a run before a reset. */
+  fill(decisions: readonly SignedApproval[]): void {
+    this.fillsGap = true;
+    this.#earlier = approvalsOf(decisions);
+    this.changed();
+  }
+  /** Past the pivot, or with a nonce to fill. */
+  get onlyForward(): boolean {
+    return this.pivotPassed || this.fillsGap;
   }
   /** What parties are shown. For a void they ask for approvals that counted once. */
   approvalsFor(purpose: SigningPurpose): SignedApproval[] {
@@ -281,15 +297,15 @@ export class TransferSaga {
 
   /** Before the pivot the reason ends the saga; after it nothing does but a final transaction. */
   interrupt(reason: KeysagaError): void {
-    if (this.pivotPassed || this.ended || this.#interruption !== undefined) return;
+    if (this.onlyForward || this.ended || this.#interruption !== undefined) return;
     this.#interruption = reason;
     this.#scope.cancel();
   }
   get interrupted(): boolean {
-    return this.#interruption !== undefined && !this.pivotPassed;
+    return this.#interruption !== undefined && !this.onlyForward;
   }
   throwIfInterrupted(): void {
-    if (this.#interruption !== undefined && !this.pivotPassed) throw this.#interruption;
+    if (this.#interruption !== undefined && !this.onlyForward) throw this.#interruption;
   }
 
   requestCancel(): CancelReceipt {
@@ -316,7 +332,7 @@ export class TransferSaga {
 
   /** A step: before the pivot an interruption cancels it, and is what it then throws; after it, nothing does. */
   async run<T>(step: () => Promise<T>): Promise<T> {
-    if (this.pivotPassed) return step();
+    if (this.onlyForward) return step();
     this.throwIfInterrupted();
     try {
       return await this.#scope.run(step);

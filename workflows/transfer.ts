@@ -22,7 +22,7 @@ import { followsPolicy, PolicyChangeWait, refreshPolicy, waitForQuorum } from '.
 import { signTransaction } from './signing.ts';
 import { chain, ledger } from './steps.ts';
 import { TransferSaga } from './transfer-state.ts';
-import { type Final, follow, send, voidLine } from './voiding.ts';
+import { type Final, fillGap, follow, send, voidLine } from './voiding.ts';
 
 export async function transfer(raw: TransferInput): Promise<TransferResult> {
   const saga = new TransferSaga(readInput(raw));
@@ -59,6 +59,8 @@ function readInput(raw: unknown): TransferInput {
 async function pay(saga: TransferSaga): Promise<Final> {
   await reserve(saga);
   if (saga.paid !== undefined) return finalOf(saga.paid);
+  if (saga.fillsGap)
+    throw new KeysagaError('StateConflict', 'It was given up before its workflow was reset.');
   // Signed before a reset: everybody who had to approve it has, whatever has expired since.
   const signed = saga.transaction ?? (await payment(saga));
   saga.pivotPassed = true;
@@ -120,6 +122,7 @@ async function reserve(saga: TransferSaga): Promise<void> {
   });
   saga.reservation = await saga.run(() => reservation(saga));
   saga.recall();
+  if (saga.reservation.holdsNonce === true && patched(FILL_GAP)) registerRelease(saga);
 }
 
 /** Waits for the quorum, days if it must, and for the policy's start delay. Ends with the intent's expiry. */
@@ -166,6 +169,25 @@ async function approvals(saga: TransferSaga): Promise<void> {
 }
 
 const RELEASE_LEASE = 'release the lease';
+const FILL_GAP = 'fill-gap';
+
+function registerRelease(saga: TransferSaga): void {
+  const { requestId } = saga.intent;
+  const release = () => chain('undoChain', 'undo: release the lease', saga.group());
+  saga.undos.register({
+    step: RELEASE_LEASE,
+    run: async () => {
+      if (!patched(FILL_GAP)) {
+        await release().releaseLease({ requestId });
+        return;
+      }
+      // Parties sign the void of a nonce for approvals alone, so the ledger must know of them when it decides.
+      await saga.recording.settled();
+      const { gap } = await release().releaseLease({ requestId, fillGap: true });
+      if (gap !== undefined) saga.fill(gap.approvals);
+    },
+  });
+}
 
 async function build(saga: TransferSaga): Promise<BuildAnswer> {
   const { intent } = saga;
@@ -185,14 +207,7 @@ async function build(saga: TransferSaga): Promise<BuildAnswer> {
     saga.wait('');
     return built;
   }
-  if (!saga.undos.has(RELEASE_LEASE))
-    saga.undos.register({
-      step: RELEASE_LEASE,
-      run: () =>
-        chain('undoChain', 'undo: release the lease', saga.group()).releaseLease({
-          requestId: intent.requestId,
-        }),
-    });
+  if (!saga.undos.has(RELEASE_LEASE)) registerRelease(saga);
   const built = await saga.run(step);
   saga.wait('');
   return built;
@@ -254,7 +269,7 @@ async function undo(saga: TransferSaga, error: unknown): Promise<Final> {
         saga.recall();
       }
     }
-    if (!saga.pivotPassed) return end(saga, reason);
+    if (!saga.pivotPassed) return saga.fillsGap ? filled(saga, reason) : end(saga, reason);
     if (saga.paid !== undefined) return finalOf(saga.paid);
   }
   const final = await voidLine(saga, reason);
@@ -269,6 +284,12 @@ async function undo(saga: TransferSaga, error: unknown): Promise<Final> {
       ),
     );
   return end(saga, reason, final.id);
+}
+
+/** Undone but for its nonce, which others wait for: it ends with its own reason once something has used that. */
+async function filled(saga: TransferSaga, reason: KeysagaError): Promise<never> {
+  const final = await fillGap(saga);
+  return end(saga, reason, final.won === 'void' ? final.id : undefined);
 }
 
 /** Closes the books on a transfer that failed, and throws its reason. */

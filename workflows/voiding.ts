@@ -73,7 +73,12 @@ export async function follow(
         }
         const other = waiting.filter((candidate) => candidate !== id);
         if (other.length > 0) waiting = other;
-        else if (ids.void === id && status.by !== undefined && ids.payment === undefined)
+        else if (
+          ids.void === id &&
+          status.by !== undefined &&
+          ids.payment === undefined &&
+          saga.pivotPassed
+        )
           // Somebody finished the payment's signature: shares were out, its id was not known here.
           return { won: 'payment', id: status.by, confirmations: 0 };
         else return { won: 'none', reason: `excluded by ${status.by ?? 'another transaction'}` };
@@ -165,6 +170,26 @@ export async function voidLine(saga: TransferSaga, reason: KeysagaError): Promis
   if (made === undefined)
     throw new KeysagaError('StateConflict', 'The void ended without a transaction.');
 
+  return deliverVoid(saga, { ...(payment === undefined ? {} : { payment }), void: made.id });
+}
+
+/**
+ * Uses up the nonce that later transactions of the account wait for: of this transfer nothing was signed, so its void is
+ * alone. `none`: a transaction that nobody here knows took the nonce, which serves as well.
+ */
+export async function fillGap(saga: TransferSaga): Promise<Final> {
+  saga.wait('a void fills its nonce, which later transactions wait for');
+  const id = await makeVoid(saga, () => false);
+  if (id === undefined)
+    throw new KeysagaError('StateConflict', 'The void ended without a transaction.');
+  return deliverVoid(saga, { void: id });
+}
+
+/** Sends the void until it, or what it excludes, is final. */
+async function deliverVoid(
+  saga: TransferSaga,
+  ids: { readonly payment?: string; readonly void: string },
+): Promise<Final> {
   for (let wave = 1; ; wave++) {
     // A refusal is no end: the payment may be in the way and win, or the node may think again.
     const { taken, reason: why } = await send(saga, 'void', () => false);
@@ -178,11 +203,7 @@ export async function voidLine(saga: TransferSaga, reason: KeysagaError): Promis
         }).then(() => {
           pausing = false;
         });
-    const final = await follow(
-      saga,
-      { ...(payment === undefined ? {} : { payment }), void: made.id },
-      () => !taken && !pausing,
-    );
+    const final = await follow(saga, ids, () => !taken && !pausing);
     if (final !== undefined) return final;
     await pause;
   }

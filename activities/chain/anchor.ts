@@ -10,7 +10,7 @@ import { commit } from '../ledger/deps.ts';
 import { releaseHeld } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
-import { lockLeases } from './leaser.ts';
+import { lockLeases, takeLease } from './leaser.ts';
 
 export function createAnchorActivities(
   context: ChainContext,
@@ -37,7 +37,7 @@ export function createAnchorActivities(
           field: 'anchor',
           requestId,
         });
-      if (!(await tx.leases.tryTake(requestId, walletId, network, lease))) return undefined;
+      if (!(await takeLease(tx, requestId, walletId, network, lease))) return undefined;
       const { resource } = lease;
       await tx.events.append(stream, version, [
         {

@@ -1,8 +1,9 @@
-/** Unsigned bytes: the payment, its void, and giving the leases back. */
+/** Unsigned bytes: the payment and its void. */
 import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { voidFeeCap } from '../../core/policy.ts';
-import type { BuildResult } from '../../core/ports/blockchain.ts';
+import type { Blockchain, BuildResult } from '../../core/ports/blockchain.ts';
 import type { Transaction } from '../../core/ports/ledger.ts';
+import { leaseOfKey } from '../../core/rules/effects.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import { decideTransfer, type Purpose, type Transfer } from '../../core/transfer/index.ts';
 import type { BuildAnswer, Built, ChainActivities } from '../../schema/contracts/activities.ts';
@@ -15,6 +16,7 @@ import { appendTransfer, loadTransfer } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
 import { lockLeases, openLeaser } from './leaser.ts';
+import { createReleaseLease } from './release.ts';
 
 type BuildActivities = Pick<ChainActivities, 'build' | 'buildVoid' | 'releaseLease'>;
 
@@ -135,9 +137,6 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       if (fixed(transfer, 'void'))
         return uow.transaction((tx) => answer(tx, transfer, 'void', key));
       decideTransfer.requireBuildable(transfer, 'void');
-      const payment = transfer.built.payment;
-      if (payment === null)
-        throw new KeysagaError('StateConflict', 'There is nothing to void.', { purpose: 'void' });
       // Parties judge a void by the newest version that they hold and that knows the network.
       const { network } = key;
       const known = (await knownPolicies(uow, key.policyId)).map(({ policy }) => policy);
@@ -147,36 +146,47 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       );
       const feeCap = voidFeeCap(capped ?? signed.policy, network);
       const chain = chains.get(transfer.intent.chain);
-      // From the pivot on the payment's bytes are fixed, so they are all that a share can be out for.
-      const result = await chain.buildVoid(key, [payment.unsigned], feeCap, transfer.intent.anchor);
-      const publicKey = hexToBytes(key.publicKey);
-      const taken = new Set(chain.codec.decode(payment.unsigned, publicKey).conflictKeys);
-      if (
-        !chain.codec
-          .decode(result.unsigned, publicKey)
-          .conflictKeys.some((entry) => taken.has(entry))
-      )
-        throw new KeysagaError('ConflictRule', 'The void would not exclude the payment.', {
-          field: 'unsigned',
-        });
+      const result = await voidOf(chain, transfer, key, feeCap);
       return commit(context, 'buildVoid', (tx) =>
         record(tx, 'void', key, transfer, result, feeCap),
       );
     },
 
-    releaseLease: async (input) => {
-      const { requestId } = parse('releaseLease', input);
-      await commit(context, 'releaseLease', async (tx) => {
-        await lockLeases(tx, requestId);
-        const leases = await tx.leases.lockByOwner(requestId);
-        const { transfer, version } = await loadTransfer(tx.events, requestId);
-        const held = leases
-          .filter((lease) => lease.state === 'held')
-          .map((lease) => lease.resource);
-        const events = decideTransfer.leaseReleased(transfer, held);
-        await appendTransfer(tx, requestId, version, events);
-        await tx.leases.setState(requestId, 'released', held);
-      });
-    },
+    releaseLease: createReleaseLease(context),
   };
+}
+
+/** Bytes that exclude what the transfer built, or that use the nonce which it may not give back. */
+async function voidOf(
+  chain: Blockchain,
+  transfer: Transfer,
+  key: KeyDescriptor,
+  feeCap: bigint,
+): Promise<BuildResult> {
+  const { codec } = chain;
+  const publicKey = hexToBytes(key.publicKey);
+  if (transfer.fillsGap !== null) {
+    const filler = await chain.fillGap?.(key, transfer.fillsGap, feeCap);
+    const used = filler && codec.decode(filler.unsigned, publicKey).conflictKeys;
+    if (
+      filler === undefined ||
+      used?.every((entry) => leaseOfKey(entry, transfer.intent.chain) !== transfer.fillsGap)
+    )
+      throw new KeysagaError('ConflictRule', 'The void would not use the nonce.', {
+        field: 'unsigned',
+        resource: transfer.fillsGap,
+      });
+    return filler;
+  }
+  const payment = transfer.built.payment;
+  if (payment === null)
+    throw new KeysagaError('StateConflict', 'There is nothing to void.', { purpose: 'void' });
+  // From the pivot on the payment's bytes are fixed, so they are all that a share can be out for.
+  const result = await chain.buildVoid(key, [payment.unsigned], feeCap, transfer.intent.anchor);
+  const taken = new Set(codec.decode(payment.unsigned, publicKey).conflictKeys);
+  if (!codec.decode(result.unsigned, publicKey).conflictKeys.some((entry) => taken.has(entry)))
+    throw new KeysagaError('ConflictRule', 'The void would not exclude the payment.', {
+      field: 'unsigned',
+    });
+  return result;
 }

@@ -12,13 +12,14 @@ import { createBuildActivities } from './build.ts';
 import { createDeliverActivities } from './deliver.ts';
 import type { ChainDeps } from './deps.ts';
 import { parse } from './inputs.ts';
+import { CLAIM_GAP } from './release.ts';
 
 export type { ChainDeps } from './deps.ts';
 
 /** What `provision` commits is the chain's own affair. */
 const PROVISION = ['provision:before-chain', 'provision:after-chain'] as const;
 
-/** Where a test may end the process: each before and after its activity's commit, and those of `leaser.ts`. */
+/** Where a test may end the process: each before and after its activity's commit, and those of `leaser.ts` and `release.ts`. */
 export const CHAIN_FAIL_POINTS: readonly string[] = [
   ...failPointsOf([
     'lend',
@@ -32,6 +33,7 @@ export const CHAIN_FAIL_POINTS: readonly string[] = [
     'broadcast',
     'confirm',
   ]),
+  ...CLAIM_GAP,
   ...PROVISION,
 ];
 

@@ -12,7 +12,7 @@ export const inputs = {
   build: z.strictObject({ intent: z.unknown(), policyHash: Hex32.exactOptional() }),
   leaseAnchor: z.strictObject({ request: AnchorRequest }),
   releaseAnchor: z.strictObject({ requestId: RequestId, reason: z.string().max(500) }),
-  releaseLease: z.strictObject({ requestId: RequestId }),
+  releaseLease: z.strictObject({ requestId: RequestId, fillGap: z.literal(true).exactOptional() }),
   attach: z.strictObject({
     requestId: RequestId,
     purpose: SigningPurpose,

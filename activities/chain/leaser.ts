@@ -3,8 +3,13 @@
  * waits for a node's answer. What a crash between taking and building leaves behind is given back by the next try
  * or by `releaseLease`; a lease is taken only while the transfer may still build, under the lock that `releaseLease`
  * and `fail` hold too, so that none is taken after they have given everything back.
+ *
+ * Transactions of an Ethereum account wait for one another, so its nonces follow two more rules. No nonce is taken above one
+ * that was given back, judged under the account's lock (`takeLease`). And a transfer keeps the nonce that it once had to its
+ * end, through all tries: only `releaseLease` gives one back, which looks at what is above it.
  */
 import type { LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
+import { freeBelow, nonceOfResource } from '../../core/ports/ethereum-nonces.ts';
 import type { Transaction } from '../../core/ports/ledger.ts';
 import { anchorResource } from '../../core/rules/effects.ts';
 import { decideTransfer, type Transfer } from '../../core/transfer/index.ts';
@@ -22,6 +27,22 @@ export type OpenLeaser = Leaser & {
 /** Everything that changes this transfer's leases holds this lock. */
 export const lockLeases = (tx: Transaction, requestId: RequestId): Promise<void> =>
   tx.lock(streams.transfer(requestId));
+
+/** False when another holds it, or when it is a nonce and a lower one of its account has been given back. */
+export async function takeLease(
+  tx: Transaction,
+  owner: RequestId,
+  walletId: string,
+  network: string,
+  request: LeaseRequest,
+): Promise<boolean> {
+  const account = nonceOfResource(request.resource);
+  if (account !== undefined) {
+    const nonces = await tx.leases.lockNonces(account.network, account.address);
+    if (freeBelow(nonces, account.nonce)) return false;
+  }
+  return tx.leases.tryTake(owner, walletId, network, request);
+}
 
 /** What its built transactions stand on, and its anchor, which is part of what people approve: held to the end. */
 function needed(transfer: Transfer, address: string): ReadonlySet<string> {
@@ -44,7 +65,12 @@ async function releaseUnneeded(
     await lockLeases(tx, requestId);
     const held = (await tx.leases.lockByOwner(requestId)).filter((lease) => lease.state === 'held');
     const { transfer } = await loadTransfer(tx.events, requestId);
-    const keep = needed(transfer, address);
+    const need = needed(transfer, address);
+    const keep = new Set(
+      held
+        .map(({ resource }) => resource)
+        .filter((resource) => need.has(resource) || nonceOfResource(resource) !== undefined),
+    );
     const unneeded = held.filter(
       ({ resource }) =>
         !keep.has(resource) && (candidates === undefined || candidates.has(resource)),
@@ -76,7 +102,7 @@ export async function openLeaser(
         await lockLeases(tx, requestId);
         const { transfer: now } = await loadTransfer(tx.events, requestId);
         decideTransfer.requireBuildable(now, 'payment');
-        return tx.leases.tryTake(requestId, walletId, chain, { resource, detail });
+        return takeLease(tx, requestId, walletId, chain, { resource, detail });
       });
       if (got) taken.add(resource);
       return got;

@@ -3,6 +3,7 @@ import { anchorFold, giveBack, requireAnchorLeased } from '../../core/anchor.ts'
 import { checkApproval } from '../../core/approvals.ts';
 import { intentDigest as digestOf, parseIntent } from '../../core/intent.ts';
 import { decideMessage, messageFold } from '../../core/messages/aggregate.ts';
+import { nonceOfResource } from '../../core/ports/ethereum-nonces.ts';
 import type { Lease, Transaction } from '../../core/ports/ledger.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
@@ -62,12 +63,12 @@ const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
     { cause },
   );
 
-/** What a saga past its pivot has to know of itself, should a reset have made it forget. */
+/** What a saga that can only go on has to know of itself, should a reset have made it forget. */
 function leftBy(transfer: Transfer): NonNullable<Reservation['earlier']> {
-  const { decisions, signed, broadcast, finality } = transfer;
+  const { decisions, withdrawn, signed, broadcast, finality } = transfer;
   const paid = finalPayment(transfer);
   return {
-    decisions,
+    decisions: [...withdrawn, ...decisions],
     sent: broadcast.payment !== null,
     ...(signed.payment === null ? {} : { signed: signed.payment }),
     ...(paid === undefined
@@ -95,6 +96,15 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     pivotPassed: transfer.pivotPassed,
   });
 
+  /** Whoever makes others wait with a nonce has to ask before it ends, even if it never builds on it. */
+  const holdsNonce = async ({ intent, requestId }: Transfer): Promise<boolean> => {
+    if (chains.get(intent.chain).fillGap === undefined) return false;
+    const leases = await uow.transaction((tx) => tx.leases.lockByOwner(requestId));
+    return leases.some(
+      ({ resource, state }) => state === 'held' && nonceOfResource(resource) !== undefined,
+    );
+  };
+
   /** The same request again, also after a reset of its workflow. */
   const stored = async (transfer: Transfer, key: KeyDescriptor): Promise<Reservation> => {
     if (transfer.end?.kind === 'failed')
@@ -107,7 +117,10 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
         },
       );
     const reservation = await answer({ ...transfer, pivotPassed: pivotPassed(transfer) }, key);
-    return reservation.pivotPassed ? { ...reservation, earlier: leftBy(transfer) } : reservation;
+    if (reservation.pivotPassed) return { ...reservation, earlier: leftBy(transfer) };
+    if (transfer.fillsGap !== null)
+      return { ...reservation, fillsGap: true, earlier: leftBy(transfer) };
+    return (await holdsNonce(transfer)) ? { ...reservation, holdsNonce: true } : reservation;
   };
 
   const checkFresh = (intent: TransferIntent): void => {
@@ -252,10 +265,13 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
         const done = await tryReserve(intent, data, key);
         if (done?.transfer !== undefined) return stored(done.transfer, key);
         if (done !== undefined)
-          return answer(
-            { requestId: intent.requestId, policyHash: done.policyHash, pivotPassed: false },
-            key,
-          );
+          return {
+            ...(await answer(
+              { requestId: intent.requestId, policyHash: done.policyHash, pivotPassed: false },
+              key,
+            )),
+            ...(intent.anchor?.kind === 'ethereum-nonce' ? { holdsNonce: true } : {}),
+          };
       }
       throw new KeysagaError(
         'VersionConflict',

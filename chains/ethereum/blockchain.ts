@@ -3,7 +3,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import type { EthereumNonces, NonceCounts } from '../../core/ports/ethereum-nonces.ts';
+import {
+  type EthereumNonces,
+  type NonceCounts,
+  nonceOfResource,
+} from '../../core/ports/ethereum-nonces.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
@@ -17,7 +21,7 @@ import { leaseNonce, leaseOf } from './lease.ts';
 import { lookUp } from './lookup.ts';
 import { ethereumNetwork } from './networks.ts';
 import { EthereumRpc } from './rpc.ts';
-import { feeOf, serialize, type Transaction } from './transaction.ts';
+import { type Fees, feeOf, serialize, type Transaction } from './transaction.ts';
 
 export type Logger = {
   warn(details: Readonly<Record<string, unknown>>, message: string): void;
@@ -234,6 +238,17 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
     return [first, ...rest];
   }
 
+  /** Uses the nonce and does nothing else. */
+  const toItself = (address: string, nonce: bigint, fees: Fees): Transaction => ({
+    chainId: network.chainId,
+    nonce,
+    gasLimit: PLAIN_GAS,
+    to: addressBytes(address, 'address'),
+    value: 0n,
+    data: new Uint8Array(),
+    fees,
+  });
+
   /** One pass over all accounts; a failure of one does not keep the others from being read. */
   async function syncNonces(): Promise<void> {
     const failures: unknown[] = [];
@@ -297,15 +312,16 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
         });
       const paid = transactions.map(({ fees }) => fees);
       const fees = replacementFees(await marketOf(), paid, PLAIN_GAS, feeCap);
-      return result(address, {
-        chainId: network.chainId,
-        nonce,
-        gasLimit: PLAIN_GAS,
-        to: addressBytes(address, 'address'),
-        value: 0n,
-        data: new Uint8Array(),
-        fees,
-      });
+      return result(address, toItself(address, nonce, fees));
+    },
+
+    async fillGap(key, resource, feeCap) {
+      const { address } = walletOf(key);
+      const named = nonceOfResource(resource);
+      if (named?.network !== network.id || named.address !== address)
+        throw invalid('resource', "not a nonce of the wallet's account");
+      const fees = replacementFees(await marketOf(), [], PLAIN_GAS, feeCap);
+      return result(address, toItself(address, named.nonce, fees));
     },
 
     async anchors(key) {

@@ -126,6 +126,11 @@ export interface Blockchain {
     anchor?: Anchor,
   ): Promise<BuildResult>;
   /**
+   * Where transactions of a wallet wait for one another: the void of a nonce that nothing was signed for. `resource`: its
+   * lease. Throws `FeeAboveCap`, `InvalidInput` (`resource`).
+   */
+  fillGap?(key: KeyDescriptor, resource: string, feeCap: bigint): Promise<BuildResult>;
+  /**
    * What a payment of this size could be anchored to, best first; leases are not looked at. Nothing that is not final
    * enough to be spent. `InsufficientFunds` (`anchor`) when there is nothing of the kind, `ChainUnavailable`.
    */

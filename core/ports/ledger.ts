@@ -6,6 +6,7 @@
 import type { PartyReport } from '../../schema/contracts/activities.ts';
 import type { DomainEvent } from '../../schema/contracts/events.ts';
 import type { LeaseRequest } from './blockchain.ts';
+import type { AccountNonces } from './ethereum-nonces.ts';
 
 export type StoredEvent = DomainEvent & {
   readonly stream: string;
@@ -66,6 +67,11 @@ export interface Leases {
     network: string,
     request: LeaseRequest,
   ): Promise<boolean>;
+  /**
+   * The nonces of an Ethereum account, under its lock, held until the transaction ends: taken before any of their rows,
+   * so that a nonce is taken, and given back, with a view of all others that stays true.
+   */
+  lockNonces(network: string, address: string): Promise<AccountNonces>;
   /** All of this owner's rows, or only those of `resources`. */
   setState(owner: string, state: LeaseState, resources?: readonly string[]): Promise<void>;
 }

@@ -24,6 +24,7 @@ import { advance, impliedPhase, reportedPhase } from './machine.ts';
 import {
   finalPayment,
   lineOver,
+  needsFinality,
   type Purpose,
   phaseFacts,
   pivotPassed,
@@ -110,18 +111,22 @@ export function recordDecision(state: Transfer, signed: SignedApproval): DomainE
  * which outlive every version, or when it is over.
  */
 export function policyChanged(state: Transfer, policyHash: string): DomainEvent[] {
-  const settled = state.signed.payment !== null || state.pivots.void.length > 0;
+  const settled =
+    state.signed.payment !== null || state.pivots.void.length > 0 || state.fillsGap !== null;
   if (state.end !== null || settled || state.policyHash === policyHash) return [];
   return [{ type: 'keysaga.transfer.policy-changed.v1', data: { ...idOf(state), policyHash } }];
 }
 
 /** May leases be taken and bytes be built for this purpose now? */
 export function requireBuildable(state: Transfer, purpose: Purpose): void {
-  if (state.end !== null || state.phase === 'Compensating')
+  const fills = purpose === 'void' && state.fillsGap !== null;
+  if (state.end !== null || (state.phase === 'Compensating' && !fills))
     refuse('StateConflict', state, 'it has ended or is being undone; nothing is built.');
   if (state.leaseReleased)
     refuse('StateConflict', state, 'its leases went back; nothing is built.');
-  if (purpose === 'void' && !pivotPassed(state))
+  if (purpose === 'payment' && state.fillsGap !== null)
+    refuse('StateConflict', state, 'its void fills the nonce; no payment is built.');
+  if (purpose === 'void' && !needsFinality(state))
     refuse('StateConflict', state, 'before the pivot a transfer is released, not voided.');
   if (purpose === 'void' && finalPayment(state) !== undefined)
     refuse('StateConflict', state, 'the payment is final; there is nothing to void.');
@@ -168,13 +173,16 @@ export function passPivot(
   if (state.pivots[purpose].includes(attempt)) return [];
   const no = (message: string, details: Record<string, string> = {}): never =>
     refuse('PivotRefused', state, message, { purpose, ...details });
-  if (state.end !== null || state.phase === 'Compensating') no('it has ended or is being undone.');
+  const fills = purpose === 'void' && state.fillsGap !== null;
+  if (state.end !== null || (state.phase === 'Compensating' && !fills))
+    no('it has ended or is being undone.');
   if (state.leaseReleased) no('its leases went back.');
   if (state.signed[purpose] !== null) no('it is signed already; the stored bytes are sent.');
   const tx = state.built[purpose];
   if (tx === null) return no('nothing is built.');
-  if (purpose === 'payment' && state.pivots.void.length > 0) no('its void is under way.');
-  if (purpose === 'void' && !pivotPassed(state))
+  if (purpose === 'payment' && (state.pivots.void.length > 0 || state.fillsGap !== null))
+    no('its void is under way.');
+  if (purpose === 'void' && !needsFinality(state))
     no('before the pivot a transfer is released, not voided.');
   if (purpose === 'payment' && tx.leases.length === 0) no('it holds no lease.');
   const live = new Set(
@@ -306,10 +314,21 @@ const phaseChanged = (state: Transfer, to: TransferPhase, reason?: string): Doma
 export function leaseReleased(state: Transfer, leases: readonly string[]): DomainEvent[] {
   if (pivotPassed(state))
     refuse('PivotPassed', state, 'signature shares may be out; only a void undoes it.');
-  if (state.leaseReleased || state.end !== null) return [];
+  if (state.leaseReleased || state.fillsGap !== null || state.end !== null) return [];
   return [
     { type: 'keysaga.transfer.lease-released.v1', data: { ...idOf(state), leases: [...leases] } },
   ];
+}
+
+/**
+ * Instead of `leaseReleased`: the nonce under this lease is needed by later ones, so it is kept for the void. Decided under
+ * the account's lock, in the transaction that would have given it back. Excludes the pivot as a release does.
+ */
+export function gapClaimed(state: Transfer, resource: string): DomainEvent[] {
+  if (pivotPassed(state))
+    refuse('PivotPassed', state, 'signature shares may be out; only a void undoes it.');
+  if (state.leaseReleased || state.fillsGap !== null || state.end !== null) return [];
+  return [{ type: 'keysaga.transfer.gap-claimed.v1', data: { ...idOf(state), resource } }];
 }
 
 export type UndoReport = Omit<EventData<'keysaga.transfer.undo-recorded.v1'>, 'requestId'>;
@@ -347,7 +366,10 @@ export function complete(
   ];
 }
 
-/** Throws `PivotPassed` after the pivot until the line is over on chain, `StateConflict` when it has completed. */
+/**
+ * Throws `PivotPassed` after the pivot, or while its void fills a nonce, until the line is over on chain; `StateConflict`
+ * when it has completed.
+ */
 export function fail(
   state: Transfer,
   failure: FailureInfo,
@@ -355,7 +377,7 @@ export function fail(
 ): DomainEvent[] {
   if (state.end?.kind === 'failed') return [];
   if (state.end !== null) refuse('StateConflict', state, 'it has completed.');
-  if (pivotPassed(state) && !lineOver(state))
+  if (needsFinality(state) && !lineOver(state))
     refuse('PivotPassed', state, 'it ends when a conflicting transaction is final, not before.');
   if (voidTransactionId !== undefined && state.finality.void?.id !== voidTransactionId)
     refuse('StateConflict', state, 'this void is not final on chain.', {

@@ -40,6 +40,8 @@ export type Transfer = {
   readonly signature: SignatureState;
   /** The newest decision of each approver; a rejection is never replaced. */
   readonly decisions: readonly SignedApproval[];
+  /** Approvals that a rejection by the same approver replaced: evidence for a void. */
+  readonly withdrawn: readonly SignedApproval[];
   readonly built: PerPurpose<BuiltTransaction | null>;
   /** Attempts whose last round was asked for. Not empty: signature shares may be out. */
   readonly pivots: PerPurpose<readonly string[]>;
@@ -49,6 +51,8 @@ export type Transfer = {
   readonly finality: PerPurpose<Finality | null>;
   /** No lease is taken and no pivot passed once the leases went back. */
   readonly leaseReleased: boolean;
+  /** The lease of the nonce that its void must use, since later ones wait for it; no payment of it is ever built again. */
+  readonly fillsGap: string | null;
   readonly undos: readonly UndoRecord[];
   readonly end:
     | { readonly kind: 'completed'; readonly transactionId: string; readonly confirmations: number }
@@ -74,6 +78,7 @@ const initiated = (data: EventData<'keysaga.transfer.initiated.v1'>): Transfer =
   phase: 'Initiated',
   signature: 'Ready',
   decisions: [],
+  withdrawn: [],
   built: both(null),
   pivots: both([]),
   signed: both(null),
@@ -81,6 +86,7 @@ const initiated = (data: EventData<'keysaga.transfer.initiated.v1'>): Transfer =
   confirmations: both(0),
   finality: both(null),
   leaseReleased: false,
+  fillsGap: null,
   undos: [],
   end: null,
 });
@@ -92,7 +98,17 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
       const others = state.decisions.filter(
         (d) => d.approval.approver !== signed.approval.approver,
       );
-      return { ...state, decisions: [...others, signed] };
+      const replaced = state.decisions.filter(
+        (d) =>
+          !others.includes(d) &&
+          d.approval.decision === 'approve' &&
+          signed.approval.decision === 'reject',
+      );
+      return {
+        ...state,
+        decisions: [...others, signed],
+        withdrawn: [...state.withdrawn, ...replaced],
+      };
     }
     case 'keysaga.transfer.policy-changed.v1':
       return { ...state, policyHash: event.data.policyHash };
@@ -129,6 +145,8 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
     }
     case 'keysaga.transfer.lease-released.v1':
       return { ...state, leaseReleased: true };
+    case 'keysaga.transfer.gap-claimed.v1':
+      return { ...state, fillsGap: event.data.resource };
     case 'keysaga.transfer.undo-recorded.v1': {
       const { step, outcome, party = null } = event.data;
       const others = state.undos.filter((u) => u.step !== step || u.party !== party);
@@ -153,7 +171,7 @@ function changed(state: Transfer, event: DomainEvent): Transfer {
 
 export const transferFold: Fold<TransferState> = {
   name: 'transfer',
-  schemaVersion: 2,
+  schemaVersion: 3,
   initial: null,
   apply: (state, event) => {
     const base =
@@ -165,6 +183,14 @@ export const transferFold: Fold<TransferState> = {
 
 export const pivotPassed = (state: Transfer): boolean => state.pivots.payment.length > 0;
 
+/** Approvals that were given at any time, also those that were withdrawn: what parties ask for before they sign a void. */
+export const everApproved = ({ decisions, withdrawn }: Transfer): readonly SignedApproval[] =>
+  [...withdrawn, ...decisions].filter(({ approval }) => approval.decision === 'approve');
+
+/** It ends by what is final on chain and not before: its payment may be out, or other transactions wait for its nonce. */
+export const needsFinality = (state: Transfer): boolean =>
+  pivotPassed(state) || state.fillsGap !== null;
+
 /**
  * Id of the transaction by which the payment took effect for good; `undefined` while it has not. Whoever holds t
  * shares can finish a payment that the saga never saw signed; then it shows as what took the void's input.
@@ -172,6 +198,8 @@ export const pivotPassed = (state: Transfer): boolean => state.pivots.payment.le
 export function finalPayment(state: Transfer): string | undefined {
   const { payment, void: voided } = state.finality;
   if (payment?.outcome === 'included') return payment.id;
+  // Without a pivot there was nothing that anybody could have finished.
+  if (!pivotPassed(state)) return undefined;
   if (voided?.outcome !== 'conflicted' || voided.by === undefined) return undefined;
   const stored = state.signed.payment;
   return stored === null || stored.id === voided.by ? voided.by : undefined;

@@ -72,7 +72,11 @@ export type Reservation = {
   readonly ranking: readonly PartyId[];
   /** Set when an earlier run of this workflow came further (a reset): the saga goes on from there. */
   readonly pivotPassed: boolean;
-  /** With `pivotPassed`: what else that run left in the ledger. Absent in answers of an earlier release. */
+  /** It holds a nonce of an account before `build` was asked for: its anchor, or a reset made the saga forget. */
+  readonly holdsNonce?: true;
+  /** Given up before a reset: nothing is left to do but its void, which fills the nonce (`GivenBack`). */
+  readonly fillsGap?: true;
+  /** With `pivotPassed` or `fillsGap`: what else that run left in the ledger. Absent in answers of an earlier release. */
   readonly earlier?: {
     readonly decisions: readonly SignedApproval[];
     readonly signed?: SignedTransaction;
@@ -217,6 +221,12 @@ export type BuildAnswer =
   | Built
   | { readonly policy: TransferPolicy; readonly unsigned?: undefined; readonly signed?: undefined };
 
+/**
+ * `gap`: other transactions of the account wait for the nonce, so that it was not given back; the transfer's void must
+ * use it up, which parties sign for these approvals.
+ */
+export type GivenBack = { readonly gap?: { readonly approvals: readonly SignedApproval[] } };
+
 export interface ChainActivities {
   /** Leases nonce / UTXOs and builds the payment; a repeat gives the same lease and, once the pivot has passed, the same bytes. Undo: `releaseLease`. */
   build(input: {
@@ -236,9 +246,15 @@ export interface ChainActivities {
     requestId: RequestId;
     reason: string;
   }): Promise<{ outcome: 'given-back' | 'taken' }>;
-  /** Refuses with `PivotPassed` once the pivot stands in the ledger. */
-  releaseLease(input: { requestId: RequestId }): Promise<void>;
-  /** The transaction that conflicts with every released one of the line and pays only the wallet itself. */
+  /**
+   * Refuses with `PivotPassed` once the pivot stands in the ledger. `fillGap`: the saga can make the void that a gap needs;
+   * without it everything is given back.
+   */
+  releaseLease(input: { requestId: RequestId; fillGap?: true }): Promise<GivenBack>;
+  /**
+   * The transaction that conflicts with every released one of the line, or uses the nonce that the transfer may not give
+   * back, and pays only the wallet itself.
+   */
   buildVoid(input: { intent: TransferIntent }): Promise<Built>;
   /** Combines the shares, verifies against the public key, stores bytes and id. Culprits are named in a `ProtocolFault`. */
   attach(input: {

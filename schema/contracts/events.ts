@@ -83,6 +83,8 @@ export const EVENTS = {
     ...transfer,
     leases: z.array(z.string()),
   }),
+  /** Later transactions of the account wait for the nonce that it would give back: kept, until its void has used it. */
+  'keysaga.transfer.gap-claimed.v1': z.strictObject({ ...transfer, resource: z.string() }),
   'keysaga.transfer.undo-recorded.v1': z.strictObject({
     ...transfer,
     step: z.string(),

@@ -2,6 +2,7 @@
 import { sql } from 'drizzle-orm';
 import type { LeaseRequest } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
+import type { AccountNonces } from '../../core/ports/ethereum-nonces.ts';
 import type { Lease, LeaseState, Leases } from '../../core/ports/ledger.ts';
 import { unawaited } from '../postgres-client.ts';
 import type { Executor } from './event-log.ts';
@@ -45,6 +46,24 @@ export function createLeases(executor: Executor, clock: Clock): Leases {
         sql`select from leases where resource = ${resource} and owner = ${owner} and state = 'pivoted'`,
       );
       return own.length > 0;
+    },
+
+    lockNonces: async (network: string, address: string): Promise<AccountNonces> => {
+      await executor.execute(
+        sql`select pg_advisory_xact_lock(hashtextextended(${`nonces-${network}-${address}`}, 0))`,
+      );
+      // A statement of its own after the lock: it sees what others committed under it.
+      const [account] = await executor.execute<{ floor: string }>(sql`
+        select greatest(final_count, latest_count)::text as floor from ethereum_accounts
+        where network = ${network} and address = ${address}`);
+      const lent = await executor.execute<{ nonce: string; owner: string; state: LeaseState }>(sql`
+        select n.nonce::text as nonce, l.owner, l.state
+        from ethereum_nonces n join leases l on l.resource = n.resource
+        where n.network = ${network} and n.address = ${address} order by n.nonce`);
+      return {
+        floor: BigInt(account?.floor ?? 0),
+        lent: [...lent].map(({ nonce, owner, state }) => ({ nonce: BigInt(nonce), owner, state })),
+      };
     },
 
     setState: async (

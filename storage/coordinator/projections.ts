@@ -115,8 +115,12 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
       .update(transfers)
       .set(data.purpose === 'payment' ? { fee: data.fee, updatedAt: at } : { updatedAt: at })
       .where(transfer(data.requestId)),
+  // A void that only fills a nonce has no payment's pivot before it.
   'keysaga.transfer.pivot-passed.v1': (tx, { data, at }) =>
-    tx.update(transfers).set({ pivotPassed: true, updatedAt: at }).where(transfer(data.requestId)),
+    tx
+      .update(transfers)
+      .set({ ...(data.purpose === 'payment' ? { pivotPassed: true } : {}), updatedAt: at })
+      .where(transfer(data.requestId)),
   'keysaga.transfer.transaction-signed.v1': async (tx, { data, at }) => {
     await tx
       .update(transfers)
@@ -152,6 +156,8 @@ const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
       .set({ phase: data.phase, phaseReason: data.reason ?? null, updatedAt: at })
       .where(transfer(data.requestId)),
   'keysaga.transfer.lease-released.v1': (tx, { data, at }) =>
+    tx.update(transfers).set({ updatedAt: at }).where(transfer(data.requestId)),
+  'keysaga.transfer.gap-claimed.v1': (tx, { data, at }) =>
     tx.update(transfers).set({ updatedAt: at }).where(transfer(data.requestId)),
   'keysaga.transfer.undo-recorded.v1': async (tx, { data, at }) => {
     const owed = data.outcome === 'owed' ? 1 : data.outcome === 'delivered' ? -1 : 0;
