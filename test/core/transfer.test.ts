@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
   decideTransfer as decide,
+  everApproved,
   lineOver,
   type Transfer,
   type TransferState,
@@ -113,6 +114,13 @@ const commands: fc.Arbitrary<Command> = fc.oneof(
       if (l.apply(decide.leaseReleased(l.transfer, ['lease']))) l.lease = 'released';
     },
   }),
+  fc.constant({
+    name: 'keep the nonce',
+    run: (l: Ledger) => {
+      // As the activity does: only what is held can be kept.
+      if (l.lease === 'held') l.apply(decide.gapClaimed(l.transfer, 'lease'));
+    },
+  }),
   fc.constantFrom('id1', 'id2').map((id) => ({
     name: 'complete',
     run: (l: Ledger) => void l.apply(decide.complete(l.transfer, `payment-${id}`, 1)),
@@ -148,9 +156,20 @@ function invariants(ledger: Ledger): void {
   // A release and a pivot exclude each other.
   expect(pivotAt >= 0 && releaseAt >= 0).toBe(false);
   if (pivotAt >= 0) expect(ledger.lease).toBe('pivoted');
+  // A nonce that is kept for the void was in no payment's last round, and never is from then on.
+  const keptAt = types.indexOf('gap-claimed');
+  if (keptAt >= 0) {
+    expect(state.pivots.payment).toEqual([]);
+    expect(releaseAt).toBe(-1);
+    expect(state.end?.kind).not.toBe('completed');
+    if (state.end?.kind === 'failed') expect(lineOver(state)).toBe(true);
+  }
   // After the end nothing.
   const end = types.findIndex((t) => t === 'completed' || t === 'failed');
   if (end >= 0) expect(types.slice(end + 1)).toEqual([]);
+  // A void without a payment's pivot fills a nonce, and nothing else.
+  if (state.pivots.void.length > 0 && state.pivots.payment.length === 0)
+    expect(keptAt).toBeGreaterThanOrEqual(0);
   // After the pivot it fails only when the line is over on chain, and it completes only with what is final.
   if (state.end?.kind === 'failed' && pivotAt >= 0) expect(lineOver(state)).toBe(true);
   if (state.end?.kind === 'completed')
@@ -172,6 +191,7 @@ function invariants(ledger: Ledger): void {
 describe('transfer', () => {
   it('keeps its invariants under any sequence of commands', () => {
     let ends = { completed: 0, failed: 0 };
+    let filled = 0;
     fc.assert(
       fc.property(fc.array(commands, { minLength: 1, maxLength: 60, size: 'max' }), (sequence) => {
         const ledger = new Ledger();
@@ -187,12 +207,14 @@ describe('transfer', () => {
         }
         const kind = ledger.state?.end?.kind;
         if (kind !== undefined) ends = { ...ends, [kind]: ends[kind] + 1 };
+        if (kind === 'failed' && ledger.transfer.fillsGap !== null) filled += 1;
       }),
       { numRuns: 1000, seed: 20260101 },
     );
     // The search gets far enough to mean something.
     expect(ends.completed).toBeGreaterThan(0);
     expect(ends.failed).toBeGreaterThan(10);
+    expect(filled).toBeGreaterThan(0);
   });
 
   it('says the same when a command is repeated', () => {
@@ -247,6 +269,48 @@ describe('transfer', () => {
       expect.objectContaining({ code: 'ApprovalDuplicate' }),
     );
     expect(ledger.transfer.decisions).toHaveLength(1);
+    // What was approved once stays evidence for a void.
+    expect(everApproved(ledger.transfer)).toEqual([approvalBy('ann')]);
+  });
+
+  it('with a nonce to fill ends when its void, or a stranger, has used it, and says what became of it', () => {
+    const filling = () => {
+      const ledger = new Ledger();
+      ledger.apply([initiated('r1')]);
+      const tx = (bytes: string) => ({ unsigned: unsigned(bytes), fee: 9n, leases: ['lease'] });
+      ledger.apply(decide.built(ledger.transfer, 'payment', tx('01'), 50n));
+      expect(() => decide.built(ledger.transfer, 'void', tx('02'), 50n)).toThrow(
+        expect.objectContaining({ code: 'StateConflict' }),
+      );
+      ledger.apply(decide.gapClaimed(ledger.transfer, 'lease'));
+      expect(decide.gapClaimed(ledger.transfer, 'lease')).toEqual([]);
+      ledger.apply(decide.phase(ledger.transfer, 'Compensating'));
+      const live = [{ resource: 'lease', state: 'held' as const }];
+      const [attempt = ''] = ATTEMPTS;
+      for (const refused of [
+        () => decide.built(ledger.transfer, 'payment', tx('03'), 50n),
+        () => decide.passPivot(ledger.transfer, 'payment', attempt, live),
+        () => decide.fail(ledger.transfer, failure),
+      ])
+        expect(refused).toThrow(KeysagaError);
+      ledger.apply(decide.built(ledger.transfer, 'void', tx('02'), 50n));
+      ledger.apply(decide.passPivot(ledger.transfer, 'void', attempt, live));
+      const signature = { attempt, signers: [], signed: signedTx('void') };
+      ledger.apply(decide.signed(ledger.transfer, 'void', signature));
+      expect(() => decide.fail(ledger.transfer, failure)).toThrow(KeysagaError);
+      return ledger;
+    };
+    const included = filling();
+    included.apply(
+      decide.finalized(included.transfer, 'void', { outcome: 'included', confirmations: 2 }),
+    );
+    expect(included.apply(decide.fail(included.transfer, failure, 'void'))).toBe(true);
+    // Nothing of it was ever out, so what took the nonce is no payment of it.
+    const taken = filling();
+    const by = { outcome: 'conflicted' as const, confirmations: 0, by: 'stranger' };
+    taken.apply(decide.finalized(taken.transfer, 'void', by));
+    expect(() => decide.complete(taken.transfer, 'stranger', 1)).toThrow(KeysagaError);
+    expect(taken.apply(decide.fail(taken.transfer, failure))).toBe(true);
   });
 
   it('refuses another body under its id, naming the field', () => {
