@@ -10,9 +10,11 @@ import {
   createPolicySource,
 } from '../../activities/ledger/index.ts';
 import { createEthereum, type EthereumOptions } from '../../chains/ethereum/blockchain.ts';
+import { anchorRequestFor } from '../../client/index.ts';
 import { intentDigest } from '../../core/intent.ts';
 import { verifySignedPolicy } from '../../core/policy.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
+import type { EthereumNonces } from '../../core/ports/ethereum-nonces.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import { createRegistry } from '../../mpc/index.ts';
 import type { GivenBack } from '../../schema/contracts/activities.ts';
@@ -32,9 +34,27 @@ let rig: Rig;
 let coordinators: readonly ReturnType<typeof coordinatorOf>[];
 /** Called at every fail point of both coordinators. */
 let at: FailPoints['at'] = () => {};
+/** Called when a coordinator has read what is free and has not yet taken what it chose. */
+let chosen: (nonce: bigint) => Promise<void> = async () => {};
 
 function coordinatorOf(change: Partial<EthereumOptions>) {
-  const chain = createEthereum({ ...rig.options, serial: () => true, ...change });
+  const options = { ...rig.options, serial: () => true, ...change };
+  const nonces: EthereumNonces = {
+    ...options.nonces,
+    lend: (network, address, counts, now, take, only) =>
+      options.nonces.lend(
+        network,
+        address,
+        counts,
+        now,
+        async (nonce) => {
+          await chosen(nonce);
+          return take(nonce);
+        },
+        only,
+      ),
+  };
+  const chain = createEthereum({ ...options, nonces });
   const deps = {
     uow: rig.work,
     chains: { get: () => chain, list: () => [chain] },
@@ -153,9 +173,8 @@ describe('a nonce that is given up', () => {
     // An anchor is leased before anybody approves, and no party signs a void for what nobody approved.
     const serial = await wallet();
     const anchored = intentFor(serial, TO, '1000');
-    const { walletId, asset, amount, feeCap, requestId, expiresAt } = anchored;
-    const request = { requestId, walletId, asset, amount, feeCap, expiresAt };
-    const { anchor } = await by(0).leaseAnchor({ request: request as never });
+    const { requestId } = anchored;
+    const { anchor } = await by(0).leaseAnchor({ request: anchorRequestFor(anchored) });
     const intent = { ...anchored, anchor };
     const reservation = await by(0).reserve({
       intent,
@@ -201,12 +220,32 @@ describe('a nonce that is given up', () => {
     expect(await standing(key)).toEqual(['0 held', '1 held']);
   });
 
+  it('is taken before a higher one, by whoever had read it as taken', async () => {
+    const key = await wallet();
+    const low = await begun(key, 0);
+    await by(0).build({ intent: low });
+    const offered: bigint[] = [];
+    chosen = async (nonce) => {
+      offered.push(nonce);
+      // Nobody is above it at this moment, so that it simply goes back.
+      if (offered.length === 1) expect(await giveUp(low, 0)).toEqual({});
+    };
+    try {
+      const { unsigned } = await by(1).build({ intent: await begun(key, 1) });
+      expect(nonceIn(key, unsigned)).toBe(0n);
+      expect(offered).toEqual([1n, 0n]);
+    } finally {
+      chosen = async () => {};
+    }
+  });
+
   it('leaves no hole, whatever two coordinators build and give up at once', async () => {
     const seed = Number(process.env.KEYSAGA_SEED ?? Math.floor(Date.now() % 2 ** 31));
     const random = seeded(seed);
     const key = await wallet();
-    const pause = () => new Promise((done) => setTimeout(done, random() * 20));
+    const pause = () => new Promise<void>((done) => setTimeout(done, random() * 20));
     // Between reading what is free and taking it, and between judging and committing.
+    chosen = pause;
     at = async (point) => {
       if (/^(lend|releaseLease|claimGap):before/.test(point)) await pause();
     };
@@ -235,6 +274,7 @@ describe('a nonce that is given up', () => {
       }
     } finally {
       at = () => {};
+      chosen = async () => {};
     }
   }, 120_000);
 });

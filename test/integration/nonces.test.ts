@@ -101,7 +101,7 @@ describe(`one Ethereum wallet, ${MANY} transfers at once, seed ${seed}`, () => {
 
     const ends: TransferStatus[] = [];
     for (const { requestId } of intents) ends.push(await platform.ended(requestId, 600_000));
-    phase('all have ended');
+    phase(`all have ended, in ${ends.reduce((sum, { attempts }) => sum + attempts, 0)} attempts,`);
 
     const nonces: number[] = [];
     let filled = 0;
