@@ -25,7 +25,7 @@ import { networkOf, type Platform, type PlatformChain } from '../support/platfor
 export type Chain = PlatformChain;
 /**
  * What a cell does: `pay` a transfer to its end; `short` begins one while t parties are away, so that it compensates;
- * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `keygen` makes a key; `keygen-short` fails to;
+ * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `gap` gives up one whose nonce another has passed; `keygen` makes a key; `keygen-short` fails to;
  * `order` delivers an administrators' order to a party; `policy` changes the policy under a transfer that waits; `anchor` leases an anchor and gives it back;
  * `start` starts a coordinator that brings a policy, again until it is up.
  */
@@ -34,6 +34,7 @@ export type Scenario =
   | 'short'
   | 'reject'
   | 'void'
+  | 'gap'
   | 'keygen'
   | 'keygen-short'
   | 'order'
@@ -77,6 +78,7 @@ const reaches: Readonly<Record<Scenario, readonly string[]>> = {
   ],
   reject: ['release', 'fail', 'recordPhase'].flatMap(either),
   void: either('buildVoid'),
+  gap: either('claimGap'),
   keygen: [
     ...['reserveKey', 'certifyKey', 'activateWallet', 'recordActivation'].flatMap(either),
     'provision:before-chain',
@@ -111,6 +113,7 @@ function chainsOf(scenario: Scenario): readonly Chain[] {
   if (scenario === 'order' || scenario === 'policy' || scenario === 'start') return ['bitcoin'];
   // A void can only win against a payment that waits for a block.
   if (scenario === 'void') return ['bitcoin', 'ethereum'];
+  if (scenario === 'gap') return ['ethereum'];
   // An Ethereum nonce is an anchor for serial wallets only: everything after it would wait.
   return scenario === 'anchor' ? ['bitcoin', 'solana'] : ['bitcoin', 'solana', 'ethereum'];
 }
@@ -173,9 +176,11 @@ export async function runCell(
           ? await changedPolicy(platform, wallets[chain])
           : scenario === 'anchor'
             ? await anchor(platform, wallets[chain])
-            : scenario === 'start'
-              ? await start(platform)
-              : await transfer(platform, wallets[chain], cell);
+            : scenario === 'gap'
+              ? await gap(platform, wallets[chain])
+              : scenario === 'start'
+                ? await start(platform)
+                : await transfer(platform, wallets[chain], cell);
   if (!hasFired(platform, point))
     throw new Error(`${point} was never reached by ${scenario} on ${chain}`);
   return { ...cell, outcome, seconds: (Date.now() - began) / 1000 };
@@ -307,6 +312,47 @@ async function anchor(platform: Platform, wallet: Wallet): Promise<string> {
   return 'GivenBack';
 }
 
+/** Two transfers hold a nonce while no two parties are there; the lower one is cancelled, and both end once they are back. */
+async function gap(platform: Platform, wallet: Wallet): Promise<string> {
+  const { client, cast } = platform;
+  const away = cast.parties.slice(1).map(String);
+  await Promise.all(away.map((name) => platform.hold(name)));
+  const low = platform.intent(wallet);
+  const high = platform.intent(wallet);
+  try {
+    for (const intent of [low, high]) {
+      await platform.startApproved(intent);
+      await until(
+        async () => (await client.status(intent.requestId).catch(() => undefined))?.attempts,
+        { deadlineMs: 120_000, what: `${intent.requestId} has a nonce` },
+      );
+    }
+    await client.cancel(low.requestId);
+    await until(
+      async () =>
+        (await client.status(low.requestId).catch(() => undefined))?.undos.some(
+          ({ step, state }) => step === 'release the lease' && state === 'done',
+        ),
+      { deadlineMs: 120_000, what: 'the nonce is kept' },
+    );
+  } finally {
+    await Promise.all(away.map((name) => platform.resume(name)));
+  }
+  const given = await platform.ended(low.requestId);
+  if (given.phase !== 'Failed' || given.voidTransactionId === undefined)
+    throw new Error(`the lower transfer ended ${given.phase} without its void`);
+  const paid = await platform.ended(high.requestId);
+  if (paid.phase !== 'Completed') throw new Error(`the higher transfer ended ${paid.phase}`);
+  for (const [intent, due] of [
+    [low, 0n],
+    [high, BigInt(high.amount)],
+  ] as const) {
+    const received = await platform.received('ethereum', intent.destination);
+    if (received !== due) throw new Error(`a destination received ${received} instead of ${due}`);
+  }
+  return 'Filled';
+}
+
 async function keygen(platform: Platform, { chain, scenario }: Cell): Promise<string> {
   const requestId = `crash-${count}-${Date.now().toString(36)}` as RequestId;
   const { client, cast } = platform;
@@ -433,7 +479,7 @@ export async function checkLedger(platform: Platform): Promise<void> {
 }
 
 /**
- * Runs the cells in three waves: those with all parties, then key generations, then those with parties away. `parallel` sagas
+ * Runs the cells in waves: those with all parties, then key generations, then those with parties away. `parallel` sagas
  * run at once: a kill then also hits the others, which must not matter; but whose saga reached a point first is anybody's
  * guess, so a table of (point, chain) is made with 1.
  */
@@ -479,6 +525,8 @@ export async function runCells(
   // The voids stop the blocks, which a key generation does not need. It needs every party at once, for longer than a signature
   // needs t: few at a time, or their kills starve them.
   await wave(...lanes(of('void'), 1), ...lanes(of('keygen'), Math.min(3, options.parallel)));
+  // It holds parties back itself.
+  await wave(...lanes(of('gap'), 1));
   const short = of('short', 'keygen-short');
   if (short.length > 0) {
     const [, beta, gamma] = platform.cast.parties;

@@ -44,6 +44,9 @@ export class World {
   policy: SignedPolicy = policy();
   pivotPassed = false;
   signRounds = 2;
+  /** Others wait for the nonce that `releaseLease` would give back; `fillsGap`: it was asked and has kept it. */
+  gap = false;
+  fillsGap = false;
   /** The ledger tells a saga past its pivot what an earlier run left; one of an earlier release does not. */
   earlierKnown = true;
   /** What a run left there that no step of this test wrote. */
@@ -116,13 +119,15 @@ export class World {
       ranking: this.parties,
       pivotPassed: this.pivotPassed,
       ...(this.pivotPassed && this.earlierKnown ? { earlier: this.#earlier() } : {}),
+      ...(this.fillsGap ? { fillsGap: true, earlier: this.#earlier() } : {}),
     }),
     release: () => {
       if (this.pivotPassed) throw new KeysagaError('PivotPassed', 'The pivot stands.');
     },
     recordDecision: () => undefined,
-    passPivot: () => {
-      this.pivotPassed = true;
+    passPivot: ({ purpose }) => {
+      // The void of a transfer that fills a nonce has no payment's pivot before it.
+      if (purpose === 'payment') this.pivotPassed = true;
     },
     reportParties: () => ({ ranking: this.parties }),
     settle: () => undefined,
@@ -161,6 +166,9 @@ export class World {
     releaseAnchor: () => ({ outcome: 'given-back' }),
     releaseLease: () => {
       if (this.pivotPassed) throw new KeysagaError('PivotPassed', 'The pivot stands.');
+      if (!this.gap) return {};
+      this.fillsGap = true;
+      return { gap: { approvals: this.#earlier().decisions } };
     },
     buildVoid: () => ({
       unsigned: { ...unsigned, bytes: '70736274fe' },
