@@ -90,6 +90,7 @@ export async function createCoordinatorService(
         ...shared,
         nonces: createEthereumNonces(chainDatabase.db),
         serial: (walletId) => serial.has(walletId),
+        ...(chain.legacy === undefined ? {} : { legacy: chain.legacy }),
         clock,
       });
       followers.push(ethereum);

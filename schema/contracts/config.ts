@@ -107,6 +107,8 @@ export const ChainConfig = z.strictObject({
   poolSize: z.int().min(1).max(256).exactOptional(),
   /** Ethereum: wallets whose transfers may be anchored to a nonce; everything after one waits for its approvals. */
   serialWallets: z.array(WalletId).max(1000).exactOptional(),
+  /** Ethereum: builds EIP-155 transactions with one gas price. Default: only where blocks have no base fee. */
+  legacy: z.boolean().exactOptional(),
 });
 export type ChainConfig = z.infer<typeof ChainConfig>;
 
