@@ -60,6 +60,8 @@ export class TransferSaga {
   pivotPassed = false;
   /** Others wait for the nonce that it would give back: its void uses it, and only then does the saga end. */
   fillsGap = false;
+  /** So the ledger said when the reservation was given back. */
+  nonceKept = false;
   /** After the pivot: a void is wanted. */
   cancelRequested = false;
   transactionId: string | undefined;

@@ -114,11 +114,15 @@ async function reserve(saga: TransferSaga): Promise<void> {
   const { requestId } = saga.intent;
   saga.undos.register({
     step: 'release the reservation',
-    run: () =>
-      ledger('undoLedger', 'undo: release the reservation', saga.group()).release({
-        requestId,
-        reason: saga.failure?.code ?? 'undone',
-      }),
+    run: async () => {
+      const released = await ledger(
+        'undoLedger',
+        'undo: release the reservation',
+        saga.group(),
+      ).release({ requestId, reason: saga.failure?.code ?? 'undone' });
+      // A run of an earlier release has no answer in its history.
+      saga.nonceKept = released?.fillsGap === true;
+    },
   });
   saga.reservation = await saga.run(() => reservation(saga));
   saga.recall();
@@ -247,6 +251,11 @@ async function deliver(saga: TransferSaga): Promise<Final> {
   throw new KeysagaError('Cancelled', 'Cancelled on request.');
 }
 
+async function askAgain(saga: TransferSaga): Promise<void> {
+  saga.reservation = await saga.insist('asking what the ledger knows', () => reservation(saga));
+  saga.recall();
+}
+
 /** What follows a failure: compensation before the pivot, a void after it. Returns only with something final. */
 async function undo(saga: TransferSaga, error: unknown): Promise<Final> {
   rethrowDefect(error);
@@ -262,13 +271,10 @@ async function undo(saga: TransferSaga, error: unknown): Promise<Final> {
       rethrowDefect(met);
       saga.pivotPassed = true;
       saga.undos.dismissAll();
-      if (patched('ask-again-past-pivot')) {
-        saga.reservation = await saga.insist('asking what the ledger knows', () =>
-          reservation(saga),
-        );
-        saga.recall();
-      }
+      if (patched('ask-again-past-pivot')) await askAgain(saga);
     }
+    // The ledger has kept the nonce in a run that a reset made this one forget before it could reserve.
+    if (saga.nonceKept && !saga.fillsGap && patched(FILL_GAP)) await askAgain(saga);
     if (!saga.pivotPassed) return saga.fillsGap ? filled(saga, reason) : end(saga, reason);
     if (saga.paid !== undefined) return finalOf(saga.paid);
   }

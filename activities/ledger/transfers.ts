@@ -284,14 +284,17 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
 
     release: async (input) => {
       const { requestId, reason } = parse('release', input);
-      await commit(deps, 'release', async (tx) => {
+      return commit(deps, 'release', async (tx) => {
         const { state, version } = await tx.events.load(streams.transfer(requestId), transferFold);
-        if (state === null) return giveUp(tx, requestId);
+        if (state === null) {
+          await giveUp(tx, requestId);
+          return {};
+        }
         if (state.end?.kind === 'completed')
           throw new KeysagaError('PivotPassed', `Transfer ${requestId} has completed.`, {
             requestId,
           });
-        if (state.end !== null) return;
+        if (state.end !== null) return {};
         // In the same transaction nothing can be built or pass its pivot any more.
         const phase = reportedPhase(state.phase, 'Compensating', phaseFacts(state));
         if (phase !== undefined)
@@ -302,6 +305,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
             decideTransfer.phase(state, phase, reason.slice(0, 200)),
           );
         await closeReservation(tx, state, { reason, at: now() });
+        return state.fillsGap === null ? {} : { fillsGap: true };
       });
     },
 

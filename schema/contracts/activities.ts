@@ -94,8 +94,8 @@ export interface LedgerActivities {
     intentDigest: string;
     workflowId: string;
   }): Promise<Reservation>;
-  /** Refuses with `PivotPassed` when the payment may be out, or is. */
-  release(input: { requestId: RequestId; reason: string }): Promise<void>;
+  /** Refuses with `PivotPassed` when the payment may be out, or is. `fillsGap`: as in `Reservation`. */
+  release(input: { requestId: RequestId; reason: string }): Promise<{ fillsGap?: true }>;
   recordDecision(input: { requestId: RequestId; signed: SignedApproval }): Promise<void>;
   /** Appends `PivotPassed`, excluding a lease release in one transaction. Fails `PivotRefused` when the lease is gone. */
   passPivot(input: {

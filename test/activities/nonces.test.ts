@@ -139,6 +139,9 @@ describe('a nonce that is given up', () => {
     });
     expect(again).toMatchObject({ pivotPassed: false, fillsGap: true });
     expect(again.earlier?.decisions).toHaveLength(2);
+    const released = { requestId: low.requestId, reason: 'Cancelled' };
+    expect(await by(1).release(released)).toEqual({ fillsGap: true });
+    expect(await by(1).release({ ...released, requestId: top.requestId })).toEqual({});
     const failure = { code: 'Cancelled', message: 'x', at: new Date().toISOString() };
     await expect(by(0).fail({ requestId: low.requestId, failure })).rejects.toMatchObject({
       code: 'PivotPassed',

@@ -632,19 +632,35 @@ describe('a nonce that others have passed', () => {
     expect(run.world.inputs('fail')[0]).not.toHaveProperty('voidTransactionId');
   });
 
-  it('is filled after a reset too, at once and without another word of the approvers', async () => {
+  it('is filled after a reset too, at once, though the cancel comes again while it reserves', async () => {
     const run = await givenUp((world) => {
       world.autoConfirm = false;
     });
+    await isFilledAgain(run, 'Cancelled');
+  });
+  it('is filled after a reset too, at once, instead of what the approvals were for', async () => {
+    const run = await begin((world) => {
+      world.gap = true;
+      world.autoConfirm = false;
+      world.on('prepare', (input: never) => {
+        if ((input as { purpose: string }).purpose === 'payment')
+          throw new KeysagaError('PolicyViolation', 'not this one', { field: 'destination' });
+      });
+    });
+    await approve(run);
+    await isFilledAgain(run, 'StateConflict');
+  });
+  /** Reset to its beginning, with the void out: the new run goes on with that, and builds no payment. */
+  async function isFilledAgain(run: Running, code: string): Promise<void> {
     await until('the void is sent', () => run.world.count('broadcast') === 1);
     const built = run.world.count('build');
     const handle = await stage.reset(run.handle);
     await until('the new run sends it', () => run.world.count('broadcast') === 2);
     run.world.chain.set(VOID_ID, { confirmations: 2, final: true });
-    expect(await codeOf(handle.result())).toBe('StateConflict');
+    expect(await codeOf(handle.result())).toBe(code);
     expect(run.world.count('build')).toBe(built);
-    expect(run.world.inputs('fail')[0]).toMatchObject({ voidTransactionId: VOID_ID });
-  });
+    expect(run.world.inputs('fail')).toMatchObject([{ voidTransactionId: VOID_ID }]);
+  }
 
   it('is asked for also by a saga that never built on it: an anchor, or a reset', async () => {
     const run = await begin((world) =>

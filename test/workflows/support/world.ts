@@ -123,6 +123,7 @@ export class World {
     }),
     release: () => {
       if (this.pivotPassed) throw new KeysagaError('PivotPassed', 'The pivot stands.');
+      return this.fillsGap ? { fillsGap: true } : {};
     },
     recordDecision: () => undefined,
     passPivot: ({ purpose }) => {
