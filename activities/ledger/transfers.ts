@@ -3,12 +3,10 @@ import { anchorFold, giveBack, requireAnchorLeased } from '../../core/anchor.ts'
 import { checkApproval } from '../../core/approvals.ts';
 import { intentDigest as digestOf, parseIntent } from '../../core/intent.ts';
 import { decideMessage, messageFold } from '../../core/messages/aggregate.ts';
-import { nonceOfResource } from '../../core/ports/ethereum-nonces.ts';
 import type { Lease, Transaction } from '../../core/ports/ledger.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
   decideTransfer,
-  finalPayment,
   phaseFacts,
   pivotPassed,
   reportedPhase,
@@ -25,6 +23,7 @@ import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { type CoordinatorDeps, commit } from './deps.ts';
+import { leftBy } from './earlier.ts';
 import { parse } from './inputs.ts';
 import { knownPolicies, policyByHash } from './policy.ts';
 import {
@@ -63,20 +62,6 @@ const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
     { cause },
   );
 
-/** What a saga that can only go on has to know of itself, should a reset have made it forget. */
-function leftBy(transfer: Transfer): NonNullable<Reservation['earlier']> {
-  const { decisions, withdrawn, signed, broadcast, finality } = transfer;
-  const paid = finalPayment(transfer);
-  return {
-    decisions: [...withdrawn, ...decisions],
-    sent: broadcast.payment !== null,
-    ...(signed.payment === null ? {} : { signed: signed.payment }),
-    ...(paid === undefined
-      ? {}
-      : { paid: { transactionId: paid, confirmations: finality.payment?.confirmations ?? 0 } }),
-  };
-}
-
 export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
   const { uow, chains, policies, protocols, clock } = deps;
   const keyOf = createKeyReader(uow);
@@ -96,15 +81,6 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     pivotPassed: transfer.pivotPassed,
   });
 
-  /** Whoever makes others wait with a nonce has to ask before it ends, even if it never builds on it. */
-  const holdsNonce = async ({ intent, requestId }: Transfer): Promise<boolean> => {
-    if (chains.get(intent.chain).fillGap === undefined) return false;
-    const leases = await uow.transaction((tx) => tx.leases.lockByOwner(requestId));
-    return leases.some(
-      ({ resource, state }) => state === 'held' && nonceOfResource(resource) !== undefined,
-    );
-  };
-
   /** The same request again, also after a reset of its workflow. */
   const stored = async (transfer: Transfer, key: KeyDescriptor): Promise<Reservation> => {
     if (transfer.end?.kind === 'failed')
@@ -117,10 +93,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
         },
       );
     const reservation = await answer({ ...transfer, pivotPassed: pivotPassed(transfer) }, key);
-    if (reservation.pivotPassed) return { ...reservation, earlier: leftBy(transfer) };
-    if (transfer.fillsGap !== null)
-      return { ...reservation, fillsGap: true, earlier: leftBy(transfer) };
-    return (await holdsNonce(transfer)) ? { ...reservation, holdsNonce: true } : reservation;
+    return { ...reservation, ...(await leftBy(deps, transfer)) };
   };
 
   const checkFresh = (intent: TransferIntent): void => {
