@@ -217,6 +217,33 @@ describe('on the node', () => {
     expect(await rig.nonce(from.address)).toBe(2n);
   });
 
+  it.each([false, true])(
+    'one that nothing was signed for is filled, within the cap (legacy: %s)',
+    async (legacy) => {
+      const chain = createEthereum({ ...rig.options, legacy });
+      const from = await rig.wallet();
+      const [first, second] = [await rig.build(from), await rig.build(from)];
+      await rig.chain.broadcast(from.sign(second.unsigned));
+      const [resource = ''] = first.leases.map((lease) => lease.resource);
+      const filler = await chain.fillGap?.(from.descriptor, resource, ETHER / 50n);
+      if (filler === undefined) throw new Error('nothing fills it');
+      expect(filler.leases).toEqual(first.leases);
+      expect(filler.fee).toBeLessThanOrEqual(ETHER / 50n);
+      const { fees } = readUnsigned(ethereumNetwork(LOCAL), filler.unsigned);
+      expect(fees.type).toBe(legacy ? 'legacy' : 'eip1559');
+      expect(await chain.broadcast(from.sign(filler.unsigned))).toEqual({ status: 'accepted' });
+      await rig.mine(1);
+      expect(await rig.nonce(from.address)).toBe(2n);
+      await expect(chain.fillGap?.(from.descriptor, resource, 1n)).rejects.toMatchObject({
+        code: 'FeeAboveCap',
+      });
+      const other = (await rig.wallet()).descriptor;
+      await expect(chain.fillGap?.(other, resource, ETHER)).rejects.toMatchObject({
+        code: 'InvalidInput',
+      });
+    },
+  );
+
   it('what the chain used or waits with is reconciled, also without our own record of it', async () => {
     const from = await rig.wallet();
     const first = await rig.build(from);
