@@ -13,7 +13,7 @@ import { checkLedger, seeded } from '../crash/cells.ts';
 import { approve } from '../support/parties.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 
-const MANY = Number(process.env.KEYSAGA_TRANSFERS ?? 40);
+const MANY = Number(process.env.KEYSAGA_TRANSFERS ?? 30);
 const seed = Number(process.env.KEYSAGA_SEED ?? Math.floor(Date.now() % 2 ** 31));
 /** So many are approved and not yet sent at a time: two cores sign three a second, and a party's session lives a minute. */
 const AT_ONCE = 20;
