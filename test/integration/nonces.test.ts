@@ -1,7 +1,8 @@
 /**
  * Many transfers of one Ethereum wallet at once, every tenth of them given up when its nonce is leased and it is not signed:
  * what lands has consecutive nonces from the first to the last, each payment arrives once, and a given-up transfer below
- * others fills its nonce itself. `KEYSAGA_TRANSFERS=200` is the full form, `KEYSAGA_SEED` repeats a run.
+ * others fills its nonce itself. `KEYSAGA_TRANSFERS=200` is the full form, `KEYSAGA_SEED` repeats a run; an odd one has them
+ * built as EIP-155 transactions, an even one as EIP-1559.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Wallet } from '../../client/index.ts';
@@ -15,6 +16,7 @@ import { type Platform, startPlatform } from '../support/platform.ts';
 
 const MANY = Number(process.env.KEYSAGA_TRANSFERS ?? 30);
 const seed = Number(process.env.KEYSAGA_SEED ?? Math.floor(Date.now() % 2 ** 31));
+const legacy = seed % 2 === 1;
 /** So many are approved and not yet sent at a time: two cores sign three a second, and a party's session lives a minute. */
 const AT_ONCE = 20;
 
@@ -23,7 +25,7 @@ let wallet: Wallet;
 const rpc = () => ethereumRpc(platform.stack.ethereum.rpcUrl);
 
 beforeAll(async () => {
-  platform = await startPlatform({ chains: ['ethereum'] });
+  platform = await startPlatform({ chains: ['ethereum'], legacy });
   wallet = await platform.wallet('busy', 'ethereum', { each: 100n * 10n ** 18n });
 }, 300_000);
 afterAll(() => platform?.close());
@@ -130,11 +132,12 @@ describe(`one Ethereum wallet, ${MANY} transfers at once, seed ${seed}`, () => {
         paid ? 'paid' : id === undefined ? 'none' : status.pivotPassed ? 'voided' : 'filled'
       ]++;
       if (id === undefined) continue;
-      const sent = await rpc().call<{ nonce: string; blockNumber: string | null }>(
+      const sent = await rpc().call<{ nonce: string; type: string; blockNumber: string | null }>(
         'eth_getTransactionByHash',
         id,
       );
       expect(sent.blockNumber).not.toBeNull();
+      expect(Number(sent.type)).toBe(legacy ? 0 : 2);
       nonces.push(Number(sent.nonce));
     }
     nonces.sort((a, b) => a - b);

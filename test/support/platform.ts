@@ -35,6 +35,8 @@ export type PlatformOptions = {
   /** Restart a worker that died; default true. */
   readonly supervise?: boolean;
   readonly poolSize?: number;
+  /** Ethereum: EIP-155 transactions instead of EIP-1559 ones. */
+  readonly legacy?: boolean;
   /** Solana's slot time; default 50 ms. A benchmark of the platform does not want to wait for slots. */
   readonly slotTimeMs?: number;
   readonly env?: Readonly<Record<string, string>>;
@@ -148,7 +150,12 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       sponsorFile: stack.solana.sponsorFile,
       ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     }),
-    ethereum: () => ({ network: ETHEREUM, kind: 'ethereum', rpcUrl: stack.ethereum.rpcUrl }),
+    ethereum: () => ({
+      network: ETHEREUM,
+      kind: 'ethereum',
+      rpcUrl: stack.ethereum.rpcUrl,
+      ...(options.legacy === undefined ? {} : { legacy: options.legacy }),
+    }),
   };
 
   const workers = new Map<string, NodeProcess>();
