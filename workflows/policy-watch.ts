@@ -61,7 +61,13 @@ export async function waitForQuorum(saga: TransferSaga, expires: number): Promis
     else await saga.until(awake, pause, summary);
   }
   saga.policyLooks += 1;
-  if (!desk.quorumReached && Date.now() < expires) await refreshPolicy(saga);
+  for (let told = -1; told !== saga.policyHints; ) {
+    if (desk.quorumReached || Date.now() >= expires) return;
+    // Who is told of a change while the answer is under way may get one from before it.
+    told = saga.policyHints;
+    await refreshPolicy(saga);
+    if (told !== saga.policyHints && !patched('told-while-looking')) return;
+  }
 }
 
 /**

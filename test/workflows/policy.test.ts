@@ -11,7 +11,7 @@ import type { TransferInput } from '../../schema/contracts/saga.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../../schema/contracts/temporal.ts';
 import { fromFailure } from '../../wire/failures.ts';
 import { APPROVERS, approval, inputOf, intent, policy, uniqueId } from './support/fixtures.ts';
-import { codeOf, Stage, until, untilStatus } from './support/stage.ts';
+import { codeOf, gate, Stage, until, untilStatus } from './support/stage.ts';
 import { PAYMENT_ID, type World } from './support/world.ts';
 
 const DAVE = new Uint8Array(32).fill(4);
@@ -229,6 +229,28 @@ describe('a change between the last approval and the signature', () => {
     parties = policyHash(run.world.policy.policy);
     await run.handle.signal('policyChanged');
     await expect(run.handle.result()).resolves.toMatchObject({ transactionId: PAYMENT_ID });
+  });
+
+  it('told of a change while an answer from before it is under way, it asks again', async () => {
+    const asked = gate();
+    const answers = gate();
+    const run = await begin((world) => {
+      world.on('transferPolicy', async (_input, n) => {
+        if (n > 0) return undefined;
+        asked.open();
+        await answers.passed;
+        return inForce(v1);
+      });
+    });
+    await untilStatus(run.handle, 'waiting', (s) => s.phase === 'AwaitingApprovals');
+    await run.handle.signal('policyChanged');
+    await asked.passed;
+    run.world.policy = next({});
+    await run.handle.signal('policyChanged');
+    answers.open();
+    await untilStatus(run.handle, 'counted again', (s) => s.policy?.recounted === true, 8_000);
+    expect(run.world.count('transferPolicy')).toBe(2);
+    await run.handle.executeUpdate('cancelTransfer');
   });
 
   const dead = (version: SignedPolicy): TransferPolicy =>
