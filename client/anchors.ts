@@ -28,7 +28,15 @@ export const anchorRequestFor = ({
   amount,
   feeCap,
   expiresAt,
-}: AnchorRequest): AnchorRequest => ({ requestId, walletId, amount, feeCap, expiresAt });
+  path,
+}: AnchorRequest): AnchorRequest => ({
+  requestId,
+  walletId,
+  amount,
+  feeCap,
+  expiresAt,
+  ...(path === undefined ? {} : { path }),
+});
 
 /** The intent that names its anchor; the digest, and so every approval, covers it. Throws `InvalidInput`. */
 export const anchoredOn = (intent: TransferIntent, { anchor }: LeasedAnchor): TransferIntent =>

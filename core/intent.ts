@@ -41,13 +41,15 @@ export function requireIntentFrame(intent: {
 
 /**
  * Reads an intent from outside. Beyond the shape: issued before it expires, at most 90 days of life, a memo that
- * shows as it is signed, an address in plain ASCII, an anchor of the chain's own kind.
+ * shows as it is signed, an address in plain ASCII, an anchor of the chain's own kind, no path where keys have no children.
  * Throws `InvalidInput` with `field`. Whether the address is one of the network, its codec judges.
  */
 export function parseIntent(x: unknown): TransferIntent {
   const intent = parseWith(TransferIntent, x, 'intent');
   requireIntentFrame(intent);
   if (!/^[\x21-\x7e]+$/.test(intent.destination)) refuse('destination', 'must be printable ASCII');
+  if (intent.path !== undefined && networkFamily(intent.chain) === 'solana')
+    refuse('path', 'wallets of Ed25519 keys have one address');
   if (intent.anchor !== undefined) {
     if (ANCHOR_FAMILY[intent.anchor.kind] !== networkFamily(intent.chain))
       refuse('anchor.kind', 'is not of this chain');
@@ -70,6 +72,7 @@ export function describeIntent(intent: TransferIntent): IntentLine[] {
   const lines: IntentLine[] = [
     { label: 'Request', value: intent.requestId },
     { label: 'From wallet', value: intent.walletId },
+    ...(intent.path === undefined ? [] : [{ label: 'From path', value: intent.path }]),
     { label: 'Network', value: `${networkName(intent.chain)} (${intent.chain})` },
     { label: 'Asset', value: assetName(intent.chain, intent.asset) },
     { label: 'Pay to', value: intent.destination },

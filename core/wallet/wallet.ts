@@ -23,6 +23,8 @@ type Reserved = {
   readonly amount: string;
   readonly feeCap: string;
   readonly at: string;
+  /** The child account that pays; absent: the wallet's own. */
+  readonly path?: string;
 };
 type Ended = Reserved & {
   readonly requestId: string;
@@ -65,12 +67,13 @@ export const walletFold: Fold<WalletState> = {
       case 'keysaga.wallet.activated.v1':
         return { ...state, key: event.data.key };
       case 'keysaga.wallet.funds-reserved.v1': {
-        const { requestId, asset, amount, feeCap, at } = event.data;
+        const { requestId, asset, amount, feeCap, at, path } = event.data;
+        const from = path === undefined ? {} : { path };
         const latest = later(state.latest, at);
         return {
           ...state,
           latest,
-          open: { ...state.open, [requestId]: { asset, amount, feeCap, at } },
+          open: { ...state.open, [requestId]: { asset, amount, feeCap, at, ...from } },
           ended: recent(state.ended, latest),
         };
       }
@@ -84,17 +87,18 @@ export const walletFold: Fold<WalletState> = {
   },
 };
 
-/** Amount of `asset` that open reservations may take from the balance; fee caps are native. */
-export function reservedOf(state: WalletState, asset: string): bigint {
+/** Amount of `asset` that open reservations may take from one account's balance; fee caps are native. */
+export function reservedOf(state: WalletState, asset: string, path?: string): bigint {
   let sum = 0n;
   for (const r of Object.values(state.open)) {
+    if (r.path !== path) continue;
     if (r.asset === asset) sum += BigInt(r.amount);
     if (asset === 'native') sum += BigInt(r.feeCap);
   }
   return sum;
 }
 
-/** What counts against the rolling day's limit of `asset` at `now`: everything reserved, and what was spent in 24 h. */
+/** What counts against the wallet's rolling day's limit of `asset` at `now`: everything reserved, and what was spent in 24 h. */
 export function countedToday(state: WalletState, asset: string, now: string): bigint {
   let sum = 0n;
   for (const r of Object.values(state.open)) if (r.asset === asset) sum += BigInt(r.amount);
@@ -125,7 +129,7 @@ export function activate(state: WalletState, key: KeyDescriptor): DomainEvent[] 
   });
 }
 
-/** As the chain shows it, smallest unit; `native` is the fee asset's. */
+/** Of the account that pays, as the chain shows it, smallest unit; `native` is the fee asset's. */
 export type ObservedBalance = { readonly asset: bigint; readonly native: bigint };
 
 export type ReserveCommand = {
@@ -146,7 +150,7 @@ export function reserve(
   { intent, policy, now, balance }: ReserveCommand,
 ): DomainEvent[] {
   const key = activeKey(state, intent.walletId);
-  const { requestId, asset, amount, feeCap } = intent;
+  const { requestId, asset, amount, feeCap, path } = intent;
   if (key.network !== intent.chain)
     throw new KeysagaError(
       'ChainMismatch',
@@ -161,7 +165,8 @@ export function reserve(
     before !== undefined &&
     before.asset === asset &&
     before.amount === amount &&
-    before.feeCap === feeCap
+    before.feeCap === feeCap &&
+    before.path === path
   )
     return [];
   if (before !== undefined || state.ended.some((e) => e.requestId === requestId))
@@ -175,7 +180,15 @@ export function reserve(
   return [
     {
       type: 'keysaga.wallet.funds-reserved.v1',
-      data: { walletId: intent.walletId, requestId, asset, amount, feeCap, at: now },
+      data: {
+        walletId: intent.walletId,
+        requestId,
+        asset,
+        amount,
+        feeCap,
+        at: now,
+        ...(path === undefined ? {} : { path }),
+      },
     },
   ];
 }
@@ -243,11 +256,11 @@ function checkBalance(state: WalletState, intent: TransferIntent, balance: Obser
   const amount = BigInt(intent.amount);
   const fee = BigInt(intent.feeCap);
   const nativeNeed = fee + (intent.asset === 'native' ? amount : 0n);
-  const nativeFree = balance.native - reservedOf(state, 'native');
+  const nativeFree = balance.native - reservedOf(state, 'native', intent.path);
   if (nativeFree < nativeNeed)
     short(intent.asset === 'native' ? 'amount' : 'feeCap', 'native', nativeNeed - nativeFree);
   if (intent.asset === 'native') return;
-  const free = balance.asset - reservedOf(state, intent.asset);
+  const free = balance.asset - reservedOf(state, intent.asset, intent.path);
   if (free < amount) short('amount', intent.asset, amount - free);
 }
 

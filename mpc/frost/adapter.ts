@@ -1,21 +1,17 @@
 /** FROST as a `ThresholdProtocol`: the same machines over two suites. */
 import type { ThresholdProtocol } from '../../core/ports/protocol.ts';
 import { composedRounds } from '../activation.ts';
-import { held, invalidInput } from '../faults.ts';
+import { held } from '../faults.ts';
 import { MAX_PARTIES } from '../params.ts';
 import { aggregate } from './aggregate.ts';
 import { bip340Suite } from './bip340.ts';
+import { childOf } from './child.ts';
 import { ed25519Suite } from './ed25519.ts';
 import { checkPublicPackage, decodePublicPackage } from './encoding.ts';
 import { createKeygen, KEYGEN_ROUNDS, keygenVersion } from './keygen.ts';
 import { createSign, SIGN_ROUNDS } from './sign.ts';
 import { signVersion } from './sign-context.ts';
 import type { FrostSuite } from './suite.ts';
-
-/** Child keys are ECDSA's: here a tweak would be ignored, and the wrong key sign. */
-const refuseTweak = ({ tweak }: { readonly tweak?: Uint8Array }): void => {
-  if (tweak !== undefined) throw invalidInput('FROST keys take no tweak', 'tweak');
-};
 
 const adapter = (suite: FrostSuite): ThresholdProtocol => ({
   metadata: {
@@ -31,13 +27,20 @@ const adapter = (suite: FrostSuite): ThresholdProtocol => ({
     identifiableAbort: true,
   },
   keygen: (params) => createKeygen(suite, params),
-  sign(params) {
-    refuseTweak(params);
-    return createSign(suite, params);
+  sign({ tweak, ...params }) {
+    if (tweak === undefined) return createSign(suite, params);
+    const child = childOf(suite, params, tweak);
+    const share = child.share(params);
+    try {
+      return createSign(suite, { ...params, publicPackage: child.publicPackage, share });
+    } finally {
+      share.fill(0);
+    }
   },
-  aggregate(params) {
-    refuseTweak(params);
-    return aggregate(suite, params);
+  aggregate({ tweak, ...params }) {
+    if (tweak === undefined) return aggregate(suite, params);
+    const { publicPackage } = childOf(suite, params, tweak);
+    return aggregate(suite, { ...params, publicPackage });
   },
   verify: (publicKey, message, signature) => suite.verify(publicKey, message, signature),
   publicKey(publicPackage) {

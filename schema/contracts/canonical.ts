@@ -26,7 +26,8 @@ export type SignedType =
   | 'session'
   | 'echo'
   | 'unsigned'
-  | 'request';
+  | 'request'
+  | 'chain-code';
 
 const encoder = new TextEncoder();
 

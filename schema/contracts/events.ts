@@ -12,6 +12,7 @@ import { SignedMessage } from './message-saga.ts';
 import { SignedPolicyReceipt } from './party.ts';
 import { SignedPolicy } from './policy.ts';
 import {
+  AccountPath,
   AttemptId,
   Caip2,
   Decimal,
@@ -147,6 +148,8 @@ export const EVENTS = {
     amount: Decimal,
     feeCap: Decimal,
     at: z.string(),
+    /** The account that pays, where it is a child's. */
+    path: AccountPath.exactOptional(),
   }),
   'keysaga.wallet.funds-released.v1': z.strictObject({
     walletId: WalletId,

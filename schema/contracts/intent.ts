@@ -1,6 +1,7 @@
 /** What somebody wants paid: the thing approvers sign and parties enforce. */
 import * as z from 'zod';
 import {
+  AccountPath,
   Caip2,
   Decimal,
   Hex32,
@@ -39,6 +40,8 @@ export const TransferIntent = z.strictObject({
   expiresAt: IsoTime,
   memo: z.string().min(1).max(280).exactOptional(),
   anchor: Anchor.exactOptional(),
+  /** The deposit address that pays; absent: the wallet's own. */
+  path: AccountPath.exactOptional(),
 });
 export type TransferIntent = z.infer<typeof TransferIntent>;
 
@@ -53,6 +56,8 @@ export const AnchorRequest = z.strictObject({
   amount: PositiveDecimal,
   feeCap: PositiveDecimal,
   expiresAt: IsoTime,
+  /** The intent's own. */
+  path: AccountPath.exactOptional(),
 });
 export type AnchorRequest = z.infer<typeof AnchorRequest>;
 

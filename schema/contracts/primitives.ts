@@ -58,6 +58,22 @@ export const AdministratorId = slug.brand<'AdministratorId'>();
 export type AdministratorId = z.infer<typeof AdministratorId>;
 export const PolicyId = slug.brand<'PolicyId'>();
 export type PolicyId = z.infer<typeof PolicyId>;
+/**
+ * A child of a wallet's key: BIP-32 without hardened steps, one to five of them, e.g. `m/0/7`. The wallet's own account has
+ * no path, so that every account has one spelling.
+ */
+export const AccountPath = z
+  .string()
+  .regex(/^m(?:\/(?:0|[1-9]\d{0,9})){1,5}$/, 'a path such as m/0/7: 1 to 5 steps, none hardened')
+  .refine(
+    (path) =>
+      path
+        .split('/')
+        .slice(1)
+        .every((step) => Number(step) < 0x8000_0000),
+    'steps are 0 to 2147483647',
+  );
+export type AccountPath = string;
 /** One try at a ceremony: a version 4 UUID from the workflow's own generator. */
 export const AttemptId = z.uuid().brand<'AttemptId'>();
 export type AttemptId = z.infer<typeof AttemptId>;

@@ -34,6 +34,7 @@ export const detailsOf = (intent: TransferIntent, intentDigest: string): string 
   lines([
     ['request', intent.requestId],
     ['wallet', intent.walletId],
+    ...(intent.path === undefined ? [] : ([['from path', intent.path]] as const)),
     ['chain', intent.chain],
     ['to', fenced(intent.destination)],
     ['amount', `${intent.amount} ${fenced(intent.asset)}`],
