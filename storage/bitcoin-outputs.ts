@@ -180,12 +180,12 @@ export function createBitcoinOutputs<S extends Record<string, unknown>>(
       return row;
     },
 
-    async isWatched(script) {
-      const rows = await db
-        .select({ script: scripts.script })
+    async watchedFrom(script) {
+      const [row] = await db
+        .select({ from: scripts.fromHeight })
         .from(scripts)
         .where(and(eq(scripts.network, network), eq(scripts.script, script)));
-      return rows.length > 0;
+      return row?.from;
     },
 
     async watch({ script, walletId, fromHeight }) {

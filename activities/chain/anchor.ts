@@ -7,7 +7,7 @@ import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { streams } from '../../schema/contracts/events.ts';
 import type { AnchorRequest, LeasedAnchor } from '../../schema/contracts/intent.ts';
 import { commit } from '../ledger/deps.ts';
-import { releaseHeld } from '../ledger/state.ts';
+import { payerOf, releaseHeld } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
 import { lockLeases, takeLease } from './leaser.ts';
@@ -57,7 +57,10 @@ export function createAnchorActivities(
       if (before !== undefined) return before;
       const until = anchorUntil(request, clock.now());
       const key = await keyOf(walletId);
-      const candidates = await chains.get(key.network).anchors(key, {
+      const chain = chains.get(key.network);
+      const payer = payerOf(chains, key, request).key;
+      if (request.path !== undefined) await chain.provision(payer, key);
+      const candidates = await chain.anchors(payer, {
         amount: BigInt(request.amount),
         feeCap: BigInt(request.feeCap),
       });

@@ -13,7 +13,7 @@ import type { Envelope } from '../../schema/contracts/party.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import { commit } from '../ledger/deps.ts';
 import { appendMessage, loadMessage } from '../ledger/messages.ts';
-import { appendTransfer, loadTransfer } from '../ledger/state.ts';
+import { appendTransfer, loadTransfer, payerOf } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
 
@@ -94,10 +94,11 @@ function combined<T>(
     readonly signers: readonly PartyId[];
     readonly rounds: readonly (readonly Envelope[])[];
     readonly messages: readonly Uint8Array[];
+    readonly tweak?: Uint8Array | undefined;
   },
   use: (signatures: readonly Uint8Array[]) => T,
 ): T {
-  const { signers, rounds, messages } = signing;
+  const { signers, rounds, messages, tweak } = signing;
   const indices = signerIndices(key, signers);
   const bodies = bodiesOf(context, key, signers, rounds);
   try {
@@ -108,6 +109,7 @@ function combined<T>(
       signers: indices,
       messages,
       rounds: bodies,
+      ...(tweak === undefined ? {} : { tweak }),
     });
     return use(signatures);
   } catch (error) {
@@ -139,11 +141,13 @@ export const createAttach =
 
     const key = await context.keyOf(transfer.intent.walletId);
     const { codec } = context.chains.get(transfer.intent.chain);
-    const publicKey = hexToBytes(key.publicKey);
+    const payer = payerOf(context.chains, key, transfer.intent);
+    const publicKey = hexToBytes(payer.key.publicKey);
+    const messages = codec.messages(unsigned, publicKey);
     const signed = combined(
       context,
       key,
-      { signers, rounds, messages: codec.messages(unsigned, publicKey) },
+      { signers, rounds, messages, tweak: payer.tweak },
       (signatures) => codec.attach(unsigned, publicKey, signatures),
     );
     return commit(context, 'attach', async (tx) => {

@@ -12,7 +12,7 @@ import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { commit } from '../ledger/deps.ts';
 import { knownPolicies, movePolicy, transferPolicyOf } from '../ledger/policy.ts';
-import { appendTransfer, loadTransfer } from '../ledger/state.ts';
+import { appendTransfer, loadTransfer, payerOf } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
 import { lockLeases, openLeaser } from './leaser.ts';
@@ -114,10 +114,11 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
     const room = (voidFeeCap(force.signed.policy, transfer.intent.chain) * 4n) / 5n;
     const approved = BigInt(transfer.intent.feeCap);
     const feeCap = approved < room ? approved : room;
-    const leaser = await openLeaser(context, transfer, key.address);
+    const payer = payerOf(chains, key, transfer.intent).key;
+    const leaser = await openLeaser(context, transfer, payer.address);
     try {
       const intent = { ...transfer.intent, feeCap: String(feeCap) };
-      const result = await chains.get(intent.chain).build(intent, key, leaser);
+      const result = await chains.get(intent.chain).build(intent, payer, leaser);
       return await commit(context, 'build', (tx) =>
         record(tx, 'payment', key, transfer, result, feeCap),
       );
@@ -146,7 +147,8 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       );
       const feeCap = voidFeeCap(capped ?? signed.policy, network);
       const chain = chains.get(transfer.intent.chain);
-      const result = await voidOf(chain, transfer, key, feeCap);
+      const payer = payerOf(chains, key, transfer.intent).key;
+      const result = await voidOf(chain, transfer, payer, feeCap);
       return commit(context, 'buildVoid', (tx) =>
         record(tx, 'void', key, transfer, result, feeCap),
       );

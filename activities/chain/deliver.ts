@@ -13,7 +13,7 @@ import type {
   TransactionStatus,
 } from '../../schema/contracts/transaction.ts';
 import { commit } from '../ledger/deps.ts';
-import { appendTransfer, loadTransfer } from '../ledger/state.ts';
+import { appendTransfer, loadTransfer, payerOf } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
 
@@ -36,7 +36,7 @@ export function createDeliverActivities(
 
   const open = async (requestId: RequestId) => {
     const { transfer } = await loadTransfer(uow.events, requestId);
-    const key = await keyOf(transfer.intent.walletId);
+    const key = payerOf(chains, await keyOf(transfer.intent.walletId), transfer.intent).key;
     return { transfer, key, chain: chains.get(transfer.intent.chain) };
   };
 

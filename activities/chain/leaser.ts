@@ -86,7 +86,7 @@ async function releaseUnneeded(
   });
 }
 
-/** `address`: the wallet's own. */
+/** `address`: that of the account that pays. */
 export async function openLeaser(
   context: ChainContext,
   transfer: Transfer,

@@ -1,5 +1,6 @@
 /** Loading aggregates, and closing what a transfer holds: shared by the ledger's and the chains' activities. */
 
+import { type Account, accountOf } from '../../core/account.ts';
 import { keyFold } from '../../core/key/index.ts';
 import type { Chains } from '../../core/ports/blockchain.ts';
 import type { EventLog, Lease, Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
@@ -64,6 +65,13 @@ export function createKeyReader(uow: UnitOfWork): KeyReader {
   };
 }
 
+/** The account that an intent pays from; `account.key` is what chains and codecs are asked with. */
+export const payerOf = (
+  chains: Chains,
+  key: KeyDescriptor,
+  { path }: { readonly path?: string },
+): Account => accountOf(key, path, chains.get(key.network).codec);
+
 /**
  * Ends the reservation: given back when it is certain that nothing was paid, otherwise counted as spent. The
  * wallet's lock comes after the transfer's everywhere, so that two commands never wait for each other.
@@ -112,7 +120,8 @@ export async function closeLeases(
   const taken = new Set<string>();
   if (landed !== null) {
     const { codec } = chains.get(transfer.intent.chain);
-    for (const entry of codec.decode(landed, hexToBytes(key.publicKey)).conflictKeys)
+    const payer = payerOf(chains, key, transfer.intent).key;
+    for (const entry of codec.decode(landed, hexToBytes(payer.publicKey)).conflictKeys)
       taken.add(leaseOfKey(entry, transfer.intent.chain));
   }
   await tx.leases.setState(

@@ -32,6 +32,7 @@ import {
   closeReservation,
   createKeyReader,
   loadTransfer,
+  payerOf,
   releaseHeld,
 } from './state.ts';
 
@@ -114,10 +115,12 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     const policy = await policies.inForce(key.policyId, key);
     // The balance is asked for before the transaction: no lock waits for a node.
     const before = (await uow.events.load(walletStream, walletFold)).state.spends;
-    const chain = chains.get(intent.chain);
-    const native = await chain.balance(key.address, 'native');
+    const chain = chains.get(key.network);
+    const payer = payerOf(chains, key, intent).key;
+    if (intent.path !== undefined) await chain.provision(payer, key);
+    const native = await chain.balance(payer.address, 'native');
     const asset =
-      intent.asset === 'native' ? native : await chain.balance(key.address, intent.asset);
+      intent.asset === 'native' ? native : await chain.balance(payer.address, intent.asset);
     return commit(deps, 'reserve', async (tx) => {
       // The rows first, as everywhere: whoever gives the anchor back has done so already, or finds the transfer begun.
       const leases =
@@ -126,7 +129,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
       const current = await tx.events.load(streams.transfer(intent.requestId), transferFold);
       if (!fresh && current.state !== null)
         return { policyHash: current.state.policyHash, transfer: current.state };
-      requireAnchorLeased(intent, key.address, leases);
+      requireAnchorLeased(intent, payer.address, leases);
       await tx.lock(walletStream);
       const wallet = await tx.events.load(walletStream, walletFold);
       if (wallet.state.spends !== before) return undefined;

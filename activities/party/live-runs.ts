@@ -2,6 +2,7 @@
  * Runs kept in memory between rounds. They are a cache: whatever is missing or stale, since another instance
  * answered or this one restarted, is rebuilt from the sealed seed and the round log.
  */
+import { accountOf } from '../../core/account.ts';
 import { messageDigest } from '../../core/messages/intent.ts';
 import type { CeremonyLog, CeremonyRun } from '../../core/ports/ceremonies.ts';
 import type { RoundRow, SessionRow } from '../../core/ports/party-store.ts';
@@ -159,8 +160,15 @@ async function rebuild(
   if (access === undefined)
     throw new KeysagaError('KeyNotActive', 'The key share is not active.', { field: 'keyId' });
   const { descriptor, index } = access.row;
+  const payer = accountOf(
+    descriptor,
+    request.kind === 'sign' ? request.intent.path : undefined,
+    deps.codecs.get(descriptor.network),
+  );
   const share = await openShare(deps, access);
   try {
+    // A child (`tweak`) signs in all rounds, here, and never with a presignature from a pool: with R known before the
+    // tweak, additive derivation lets signatures be forged (ePrint 2021/1330, section 4). `online` takes no tweak.
     return deps.ceremonies.sign(
       descriptor.protocol,
       {
@@ -171,7 +179,8 @@ async function rebuild(
         share,
         publicPackage: hexToBytes(descriptor.publicPackage),
         signers: request.signers.map((s) => descriptor.parties.indexOf(s) + 1),
-        messages: toSign(deps, request, descriptor),
+        messages: toSign(deps, request, payer.key),
+        ...(payer.tweak === undefined ? {} : { tweak: payer.tweak }),
       },
       seed,
       log,

@@ -3,6 +3,7 @@
  * intent, the line's history, the limits. Nothing the coordinator says is taken for granted; what cannot be
  * derived from the share, the policy copy or the bytes themselves is verified by signature.
  */
+import { accountOf } from '../../core/account.ts';
 import { requireOnceValidQuorum, requireQuorum, requireStartDelay } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { effectiveDailyLimit, limitFor, voidFeeCap } from '../../core/policy.ts';
@@ -62,14 +63,15 @@ export async function admitSigning(
     });
   requireOnlyLine(request.line);
   const codec = codecs.get(key.network);
-  const publicKey = hexToBytes(key.publicKey);
   const intent = parseIntent(request.intent);
   const digest = intentDigest(intent);
-  const decoded = codec.decode(request.unsigned, publicKey);
+  // Found here, from the share's own key and the path that approvers signed. Limits and lines stay the wallet's.
+  const payer = accountOf(key, intent.path, codec).key;
+  const decoded = codec.decode(request.unsigned, hexToBytes(payer.publicKey));
   const transaction = {
     intent,
     decoded,
-    address: key.address,
+    address: payer.address,
     network: key.network,
     walletId: key.walletId,
   };

@@ -139,13 +139,16 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       fromHeight,
     });
 
+  const unfollowed = (): KeysagaError =>
+    new KeysagaError('WalletUnknown', 'the wallet is not followed: provision it first', {
+      network: network.id,
+    });
+
   async function spendableOf(script: Uint8Array): Promise<WatchedOutput[]> {
     const hex = bytesToHex(script);
     const tip = await syncedTip();
-    if (!(await outputs.isWatched(hex))) {
-      throw new KeysagaError('WalletUnknown', 'the wallet is not followed: provision it first', {
-        network: network.id,
-      });
+    if ((await outputs.watchedFrom(hex)) === undefined) {
+      throw unfollowed();
     }
     return (await outputs.unspent(hex)).filter((output) => spendable(output, tip.height));
   }
@@ -376,8 +379,14 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       return lookUp(psbt, await syncedTip(), { node, outputs, finality });
     },
 
-    async provision(key) {
-      ownScript(key);
+    async provision(key, wallet) {
+      const own = ownScript(key);
+      if (wallet !== undefined) {
+        if ((await outputs.watchedFrom(bytesToHex(own))) !== undefined) return;
+        const born = await outputs.watchedFrom(bytesToHex(ownScript(wallet)));
+        if (born === undefined) throw unfollowed();
+        return watch(key, born);
+      }
       const { height } = await node.tip();
       // A few blocks below the tip, which a reorganisation may replace by others that pay the wallet already. An
       // earlier birth that is known stays.

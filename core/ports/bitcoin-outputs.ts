@@ -61,7 +61,8 @@ export interface BitcoinOutputs extends BitcoinOutputsReader {
     readonly txid: string;
     readonly vout: number;
   }): Promise<WatchedOutput | undefined>;
-  isWatched(script: string): Promise<boolean>;
+  /** A script's birth height; undefined for one that is not watched. */
+  watchedFrom(script: string): Promise<number | undefined>;
   /** Idempotent; an earlier birth than the known one leads to a new scan from there. */
   watch(script: WatchedScript): Promise<void>;
   /**

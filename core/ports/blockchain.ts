@@ -107,6 +107,7 @@ export interface Leaser {
 /** Something that a transfer may be bound to, and the lease that holds it. */
 export type AnchorCandidate = { readonly anchor: Anchor; readonly lease: LeaseRequest };
 
+/** Where a `key` is taken, the account that is meant has its own public key and address in it. */
 export interface Blockchain {
   readonly codec: TransactionCodec;
   /** Blocks after which a transaction is final here. */
@@ -145,8 +146,12 @@ export interface Blockchain {
     unsigned: UnsignedTransaction,
     publicKey: Uint8Array,
   ): Promise<TransactionStatus>;
-  /** Set-up of a new wallet: nonce accounts paid by the sponsor, script watched. Idempotent. */
-  provision(key: KeyDescriptor): Promise<void>;
+  /**
+   * Set-up of a new wallet: nonce accounts paid by the sponsor, script watched. Idempotent. With `wallet`, `key` is a child
+   * account of that provisioned wallet (`core/account.ts`), followed from as far back as the wallet itself: its address may
+   * have been paid before anybody asked about it here.
+   */
+  provision(key: KeyDescriptor, wallet?: KeyDescriptor): Promise<void>;
   /** Id of the tip, for `doctor`. */
   tip(): Promise<{ height: number; id: string }>;
 }

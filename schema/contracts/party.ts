@@ -69,6 +69,10 @@ export const PrepareSign = z.strictObject({
   purpose: SigningPurpose,
   /** The t chosen, in the order of the key's party list. */
   signers: z.array(PartyId).min(2).max(16),
+  /**
+   * Where it names a path, the child key signs inline: such a request never names a presignature from a pool (see `tweak`
+   * in `SignParams`), and a party refuses one that does.
+   */
   intent: TransferIntent,
   line: Line,
   approvals: z.array(SignedApproval).max(64),
