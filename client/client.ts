@@ -5,6 +5,7 @@ import { parseSignedApproval } from '../core/approvals.ts';
 import { intentDigest, parseIntent } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
 import { digestHex } from '../core/signed.ts';
+import type { AccountsQuery } from '../schema/contracts/account.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
 import type { AnchorRequest, LeasedAnchor, TransferIntent } from '../schema/contracts/intent.ts';
@@ -23,7 +24,8 @@ import {
 import { detailsOf, detailsOfKey, summaryOf, summaryOfKey } from '../schema/contracts/summaries.ts';
 import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
-import { addressCodecs } from './addresses.ts';
+import { type AccountBalance, readBalances } from './accounts.ts';
+import { type AddressCodecs, addressCodecs } from './addresses.ts';
 import { giveAnchorBack, leaseAnchor } from './anchors.ts';
 import { askStatus } from './ask.ts';
 import { clientError } from './errors.ts';
@@ -40,7 +42,7 @@ import { type PartyState, partyState } from './parties.ts';
 import { asRequestId } from './request-id.ts';
 import { pollersOf, serverInfo } from './server.ts';
 import { type Started, startOnce } from './start.ts';
-import { requireAsRequested, verifyWallet, type Wallet } from './wallet.ts';
+import { type CertifiedWallet, requireAsRequested, verifyWallet, type Wallet } from './wallet.ts';
 import { type WatchOptions, watchSaga } from './watch.ts';
 
 export type StartOptions = { readonly limits?: SagaLimits };
@@ -57,6 +59,7 @@ export class KeysagaClient extends MessageClient {
   readonly #client: Client;
   readonly #identityKeys: ReadonlyMap<PartyId, string>;
   readonly #verify: (walletId: string, outcome: unknown) => Wallet;
+  readonly #codecs: AddressCodecs;
   readonly #timeoutMs: number;
 
   /** Use `createClient`. */
@@ -66,8 +69,9 @@ export class KeysagaClient extends MessageClient {
     super(client, { identityKeys, administrators: options.administrators }, timeoutMs);
     this.#client = client;
     this.#identityKeys = identityKeys;
+    this.#codecs = options.codecs ?? addressCodecs;
     this.#verify = (walletId, outcome) =>
-      verifyWallet(walletId, outcome, options.codecs ?? addressCodecs, identityKeys, options);
+      verifyWallet(walletId, outcome, this.#codecs, identityKeys, options);
     this.#timeoutMs = timeoutMs;
   }
 
@@ -317,6 +321,20 @@ export class KeysagaClient extends MessageClient {
         throw new KeysagaError('WalletUnknown', `No wallet ${walletId}.`, { walletId });
       throw error;
     }
+  }
+
+  /**
+   * What lies at accounts of a wallet (`m` its own, `m/0/7` a deposit address), by the coordinator's word; the addresses are
+   * derived here and compared. Deposit addresses on Bitcoin are followed from the first question on; `history`: see
+   * `AccountsQuery`. Throws `InvalidInput` (`paths`), `WalletUnknown`, `ChainUnavailable` (also while old blocks are being
+   * read), `CertificateInvalid` (`address`), `PartFailed`.
+   */
+  balances(
+    wallet: Pick<CertifiedWallet, 'walletId' | 'address' | 'key'>,
+    paths: readonly string[],
+    options: Pick<AccountsQuery, 'asset' | 'history'> = {},
+  ): Promise<AccountBalance[]> {
+    return readBalances(this.#client, wallet, paths, options, this.#timeoutMs, this.#codecs);
   }
 
   /** Key generations, newest first; from Temporal's visibility store, which follows within about a second. */

@@ -1,4 +1,10 @@
 /** `keysaga` as a library. */
+export {
+  type AccountBalance,
+  type DepositAddress,
+  depositAddress,
+  xpubOf,
+} from './accounts.ts';
 export { type AddressCodecs, addressCodecs } from './addresses.ts';
 export { anchorDemandedBy, anchoredOn, anchorRequestFor } from './anchors.ts';
 export {

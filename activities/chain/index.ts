@@ -6,6 +6,7 @@ import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { streams } from '../../schema/contracts/events.ts';
 import { failPointsOf } from '../ledger/deps.ts';
 import { createKeyReader } from '../ledger/state.ts';
+import { createReadAccounts } from './accounts.ts';
 import { createAnchorActivities } from './anchor.ts';
 import { createAttach, createAttachMessage } from './attach.ts';
 import { createBuildActivities } from './build.ts';
@@ -43,6 +44,7 @@ export function createChainActivities(deps: ChainDeps): ChainActivities {
     ...createBuildActivities(context),
     ...createAnchorActivities(context),
     ...createDeliverActivities(context),
+    readAccounts: createReadAccounts(context),
     attach: createAttach(context),
     attachMessage: createAttachMessage(context),
     provision: async (input) => {

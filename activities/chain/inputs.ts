@@ -1,6 +1,7 @@
 /** Inputs of the chains' activities, checked at the edge. */
 import * as z from 'zod';
 import { parseWith } from '../../core/parse.ts';
+import { AccountsQuery } from '../../schema/contracts/account.ts';
 import { AnchorRequest } from '../../schema/contracts/intent.ts';
 import { KeyDescriptor } from '../../schema/contracts/key.ts';
 import { Envelope, SigningPurpose } from '../../schema/contracts/party.ts';
@@ -34,6 +35,7 @@ export const inputs = {
     untilConfirmations: z.int().min(1).max(10_000),
   }),
   provision: z.strictObject({ key: KeyDescriptor }),
+  readAccounts: AccountsQuery,
 } as const;
 
 export const parse = <N extends keyof typeof inputs>(

@@ -144,6 +144,26 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       network: network.id,
     });
 
+  /**
+   * Birth of a script that nobody knows yet: a few blocks below the tip, which a reorganisation may replace by others that
+   * pay it already. An earlier birth that is known stays.
+   */
+  const newborn = async (): Promise<number> => Math.max(0, (await node.tip()).height - finality);
+
+  async function follow(
+    children: readonly KeyDescriptor[],
+    wallet: KeyDescriptor,
+    history?: 'none' | 'all',
+  ): Promise<void> {
+    const born = await outputs.watchedFrom(bytesToHex(ownScript(wallet)));
+    if (born === undefined) throw unfollowed();
+    const from = history === 'none' ? Math.max(born, await newborn()) : born;
+    for (const child of children) {
+      const known = await outputs.watchedFrom(bytesToHex(ownScript(child)));
+      if (known === undefined || (history === 'all' && known > born)) await watch(child, from);
+    }
+  }
+
   async function spendableOf(script: Uint8Array): Promise<WatchedOutput[]> {
     const hex = bytesToHex(script);
     const tip = await syncedTip();
@@ -380,18 +400,12 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     },
 
     async provision(key, wallet) {
-      const own = ownScript(key);
-      if (wallet !== undefined) {
-        if ((await outputs.watchedFrom(bytesToHex(own))) !== undefined) return;
-        const born = await outputs.watchedFrom(bytesToHex(ownScript(wallet)));
-        if (born === undefined) throw unfollowed();
-        return watch(key, born);
-      }
-      const { height } = await node.tip();
-      // A few blocks below the tip, which a reorganisation may replace by others that pay the wallet already. An
-      // earlier birth that is known stays.
-      await watch(key, Math.max(0, height - finality));
+      if (wallet !== undefined) return follow([key], wallet);
+      ownScript(key);
+      await watch(key, await newborn());
     },
+
+    follow,
 
     watch,
 

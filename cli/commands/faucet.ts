@@ -1,5 +1,6 @@
 /** `keysaga faucet <wallet> [amount]`: money of the local chains. */
 import type { Command } from 'commander';
+import { depositAddress } from '../../client/index.ts';
 import { formatAmount, networkFamily } from '../../core/assets.ts';
 import { attachStack, type StackAccess } from '../../dev/stack/index.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
@@ -38,11 +39,14 @@ export async function payFromFaucet(
   });
 }
 
+type FaucetOptions = { readonly path?: string; readonly json?: boolean };
+
 export const faucetCommand = (io: Io): Command =>
   leaf('faucet', 'Fund a wallet from the local chain’s faucet (local stack only)')
     .argument('<wallet>')
     .argument('[amount]', '0.1btc, 2sol, 1eth, or smallest units')
-    .action(async (id: string, amount: string | undefined, options: { json?: boolean }) => {
+    .option('--path <path>', 'pay a deposit address of it such as m/0/7')
+    .action(async (id: string, amount: string | undefined, options: FaucetOptions) => {
       const context = contextOf(io, options);
       await context.withClient(async (client, { dataDir }) => {
         if (dataDir === undefined)
@@ -50,6 +54,10 @@ export const faucetCommand = (io: Io): Command =>
             field: 'KEYSAGA_CONFIG',
           });
         const wallet = await client.wallet(id);
+        const address =
+          options.path === undefined
+            ? wallet.address
+            : depositAddress(wallet, options.path).address;
         const family = networkFamily(wallet.network);
         const units =
           amount === undefined
@@ -58,12 +66,12 @@ export const faucetCommand = (io: Io): Command =>
         const transactionId = await payFromFaucet(
           attachStack(dataDir),
           wallet.network,
-          wallet.address,
+          address,
           units,
         );
         context.print(
-          { walletId: id, address: wallet.address, amount: units, transactionId },
-          `paid ${formatAmount(wallet.network, 'native', units)} to ${wallet.address}\n${transactionId}`,
+          { walletId: id, address, amount: units, transactionId },
+          `paid ${formatAmount(wallet.network, 'native', units)} to ${address}\n${transactionId}`,
         );
       });
     });

@@ -25,6 +25,8 @@ export type IntentOptions = {
   readonly amount: string;
   readonly feeCap: string;
   readonly memo?: string;
+  /** The deposit address that pays. */
+  readonly path?: string;
   readonly requestId?: string;
   readonly expires: string;
 };
@@ -50,6 +52,7 @@ export function intentFor(
     issuedAt: new Date(now).toISOString(),
     expiresAt: new Date(now + parseSpan(options.expires, 'expires')).toISOString(),
     ...(options.memo === undefined ? {} : { memo: options.memo }),
+    ...(options.path === undefined ? {} : { path: options.path }),
   });
 }
 
@@ -77,6 +80,7 @@ export function transferCommand(io: Io): Command {
     .requiredOption('--to <address>', 'destination')
     .requiredOption('--amount <amount>', '0.001btc, 1.5sol, 0.2eth, or smallest units')
     .requiredOption('--fee-cap <amount>', 'the highest network fee that the approvers agree to')
+    .option('--path <path>', 'pay from a deposit address such as m/0/7 (wallet addresses)')
     .option('--memo <text>', 'for the people who approve; never on chain')
     .option('--request-id <id>', 'the same id is the same transfer; default: a new one')
     .option('--expires <time>', 'how long it may be approved and signed: 30m, 24h, 7d', '24h')

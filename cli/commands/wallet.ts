@@ -1,4 +1,4 @@
-/** `keysaga wallet create | list | show | export | verify` */
+/** `keysaga wallet create | list | show | addresses | balance | export | verify` */
 import { Command, InvalidArgumentError } from 'commander';
 import type { KeySummary, KeysagaClient, Wallet } from '../../client/index.ts';
 import { networkName } from '../../core/assets.ts';
@@ -11,6 +11,7 @@ import { sagaLink } from '../context.ts';
 import { EXIT } from '../exit-codes.ts';
 import { type Io, table, writeLine } from '../io.ts';
 import { keygenLine } from '../words.ts';
+import { addressesCommand, balanceCommand } from './wallet-addresses.ts';
 import { exportCommand, verifyCommand } from './wallet-file.ts';
 
 /** A network by its CAIP-2 id or by the short name that the configuration gives it. */
@@ -169,10 +170,12 @@ export function walletCommand(io: Io): Command {
     });
 
   return new Command('wallet')
-    .description('Create, list, show and verify wallets')
+    .description('Create, list, show and verify wallets; their deposit addresses')
     .addCommand(create)
     .addCommand(list)
     .addCommand(show)
+    .addCommand(addressesCommand(io))
+    .addCommand(balanceCommand(io))
     .addCommand(exportCommand(io))
     .addCommand(verifyCommand(io));
 }

@@ -148,10 +148,19 @@ export interface Blockchain {
   ): Promise<TransactionStatus>;
   /**
    * Set-up of a new wallet: nonce accounts paid by the sponsor, script watched. Idempotent. With `wallet`, `key` is a child
-   * account of that provisioned wallet (`core/account.ts`), followed from as far back as the wallet itself: its address may
-   * have been paid before anybody asked about it here.
+   * account of that provisioned wallet (`core/account.ts`) that is about to pay.
    */
   provision(key: KeyDescriptor, wallet?: KeyDescriptor): Promise<void>;
+  /**
+   * Present where `balance` knows only what is followed: follows child accounts of a provisioned wallet. `history` says how
+   * far back for those that are not followed yet: as far as the wallet itself (absent), since an address may be paid before
+   * anybody asks about it, or not at all (`none`); `all` also reads anew for those that are.
+   */
+  follow?(
+    children: readonly KeyDescriptor[],
+    wallet: KeyDescriptor,
+    history?: 'none' | 'all',
+  ): Promise<void>;
   /** Id of the tip, for `doctor`. */
   tip(): Promise<{ height: number; id: string }>;
 }

@@ -3,6 +3,7 @@
  * `activities/` implements them. Every one is idempotent: a repeat with the same input gives the same answer or
  * finds the work done.
  */
+import type { AccountsQuery, AccountsView } from './account.ts';
 import type { SignedApproval } from './approval.ts';
 import type { AnchorRequest, LeasedAnchor, TransferIntent } from './intent.ts';
 import type { GenerateKeyRequest, KeyDescriptor, ProtocolId, SignedCertificate } from './key.ts';
@@ -287,4 +288,6 @@ export interface ChainActivities {
   }): Promise<{ id: string; status: TransactionStatus }>;
   /** Chain set-up of a new wallet by the operator's sponsor (Solana nonce accounts; Bitcoin: watch the script). */
   provision(input: { key: KeyDescriptor }): Promise<void>;
+  /** For readers: addresses and balances of a wallet's accounts. Throws `WalletUnknown`, `WalletNotActive`, `InvalidInput`. */
+  readAccounts(input: AccountsQuery): Promise<AccountsView>;
 }

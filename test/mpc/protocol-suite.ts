@@ -3,6 +3,7 @@
  * are deterministic, so each attack is one party run against a recording of the others.
  */
 import { beforeAll, describe, expect, it } from 'vitest';
+import { chainCodeOf, childKey } from '../../core/account.ts';
 import type { KeygenOutput, ThresholdProtocol } from '../../core/ports/protocol.ts';
 import {
   type ActivationOutput,
@@ -11,6 +12,8 @@ import {
   ceremonyRounds,
 } from '../../mpc/activation.ts';
 import { createRun, outboxHash, replayRun } from '../../mpc/runner.ts';
+import { KeyId } from '../../schema/contracts/primitives.ts';
+import { childKeyOf } from '../support/children.ts';
 import {
   ceremonyAll,
   hex,
@@ -26,7 +29,7 @@ import {
   signAll,
   signingOf,
 } from '../support/mpc.ts';
-
+import { BITCOIN } from '../support/parties.ts';
 import { presigningSuite } from './presigning-suite.ts';
 import { attacks, expectFault, flipped, positions, signerSets } from './suite-attacks.ts';
 
@@ -117,6 +120,53 @@ export function protocolSuite(protocol: ThresholdProtocol, options: SuiteOptions
       const other = protocol.activationMessage(activationBytes('vault', 1, first.transcriptHash));
       expect(protocol.verify(first.publicKey, other, first.testSignature)).toBe(false);
     });
+
+    if (protocol.metadata.curve === 'secp256k1')
+      it('signs for a child of the key, that BIP-32 and BIP-341 give, and for no other key', () => {
+        const { publicKey } = outputOf(keys, 1);
+        const [signers = []] = signerSets(shape);
+        const signed = messages(2);
+        const network = BITCOIN;
+        const root = { keyId: KeyId.parse('vault'), network, publicKey: hex(publicKey) };
+        // Both parities of the child's own y come up among these.
+        for (const path of ['m/0/1', 'm/0/2', 'm/7/0/3']) {
+          const child = childKey(root, path);
+          const expected = childKeyOf(publicKey, chainCodeOf(root), path);
+          expect(hex(child.publicKey)).toBe(hex(expected));
+          const run = signAll(
+            protocol,
+            shape,
+            keys,
+            signers,
+            signed,
+            `${label}/${path}`,
+            child.tweak,
+          );
+          const aggregate = (tweak: Uint8Array) =>
+            protocol.aggregate({
+              ...shape,
+              publicPackage: outputOf(keys, 1).publicPackage,
+              signers,
+              messages: signed,
+              rounds: run.broadcasts,
+              tweak,
+            });
+          aggregate(child.tweak).forEach((signature, at) => {
+            const message = signed[at] ?? new Uint8Array();
+            for (const verify of options.verifiers)
+              expect(verify(child.publicKey, message, signature)).toBe(true);
+            expect(protocol.verify(publicKey, message, signature)).toBe(false);
+          });
+          // Who aggregates for another key than was signed for convicts nobody.
+          const fault = expect.objectContaining({ code: 'ProtocolFault' });
+          expect(() => aggregate(seedOf('another child'))).toThrowError(fault);
+          expect(() => aggregateOf(run.broadcasts, signers, signed)).toThrowError(fault);
+        }
+        for (const bad of [new Uint8Array(31), new Uint8Array(32).fill(0xff)])
+          expect(() => signAll(protocol, shape, keys, signers, signed, label, bad)).toThrowError(
+            expect.objectContaining({ code: 'InvalidInput', details: { field: 'tweak' } }),
+          );
+      });
 
     it('says nothing in the last round of a ceremony, and states its rounds', () => {
       expect(ceremonyOf(1).rounds).toBe(ceremonyRounds(protocol));

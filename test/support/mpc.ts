@@ -123,6 +123,7 @@ export const signingOf = (
   signers: readonly number[],
   messages: readonly Uint8Array[],
   label: string,
+  tweak?: Uint8Array,
 ) =>
   protocol.sign({
     ...shape,
@@ -132,6 +133,7 @@ export const signingOf = (
     publicPackage: outputOf(keys, index).publicPackage,
     signers,
     messages,
+    ...(tweak === undefined ? {} : { tweak }),
   });
 
 export const signAll = (
@@ -141,10 +143,11 @@ export const signAll = (
   signers: readonly number[],
   messages: readonly Uint8Array[],
   label: string,
+  tweak?: Uint8Array,
 ) =>
   runAll(
     signers,
-    (index) => signingOf(protocol, shape, keys, index, signers, messages, label),
+    (index) => signingOf(protocol, shape, keys, index, signers, messages, label, tweak),
     (index) => seedOf('seed', label, index),
   );
 

@@ -228,6 +228,9 @@ export class World {
     readPolicy: () => {
       throw new KeysagaError('InvalidInput', 'Not in these tests.');
     },
+    readAccounts: () => {
+      throw new KeysagaError('InvalidInput', 'Not in these tests.');
+    },
     order: () => {
       throw new KeysagaError('Internal', 'no orders here');
     },
