@@ -12,7 +12,7 @@ import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { commit } from '../ledger/deps.ts';
 import { knownPolicies } from '../ledger/policy.ts';
-import { appendTransfer, loadTransfer } from '../ledger/state.ts';
+import { appendTransfer, loadTransfer, payerOf } from '../ledger/state.ts';
 import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
 import { lockLeases } from './leaser.ts';
@@ -58,8 +58,9 @@ export const createReleaseLease =
 
 /** The account whose nonces it may hold, and under which versions it may have been approved; undefined on other chains. */
 async function accountOf(context: ChainContext, { intent }: Transfer) {
-  if (context.chains.get(intent.chain).fillGap === undefined) return undefined;
-  const account = await context.keyOf(intent.walletId);
+  const { chains, keyOf } = context;
+  if (chains.get(intent.chain).fillGap === undefined) return undefined;
+  const account = payerOf(chains, await keyOf(intent.walletId), intent).key;
   const known = await knownPolicies(context.uow, account.policyId);
   return { network: intent.chain, account, policies: known.map(({ policy }) => policy) };
 }

@@ -22,7 +22,14 @@ import { type BitcoinNode, createNode } from './node.ts';
 import { encodePsbt, outpoint, type PsbtInput } from './psbt.ts';
 import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, isWitnessKeyHash, virtualSize, walletScript } from './script.ts';
-import { insufficient, type Payment, type Plan, planPayment, selectCoins } from './selection.ts';
+import {
+  anchorable,
+  insufficient,
+  type Payment,
+  type Plan,
+  planPayment,
+  selectCoins,
+} from './selection.ts';
 import { planVoid, threatening } from './void.ts';
 
 export type BitcoinOptions = {
@@ -356,21 +363,9 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
       const rates = await feeRates(node, options.fees ?? {});
       // Worth naming is what could pay for a void of its own.
       const least = dustLimit(own) + feeFor(rates.wanted, virtualSize(1, [own], own));
-      const able = (await spendableOf(own)).filter((output) => output.amount >= least);
-      if (able.length === 0)
-        throw new KeysagaError('InsufficientFunds', 'no output is worth naming as an anchor', {
-          field: 'anchor',
-          least: least.toString(),
-        });
-      // The smallest that pays alone, so that the large ones stay free while people decide; else the largest.
-      const alone = able.filter((output) => output.amount >= amount + feeCap).reverse();
-      const more = able.filter((output) => output.amount < amount + feeCap);
-      return [...alone, ...more].map((output) => ({
-        anchor: {
-          kind: 'bitcoin-outpoint' as const,
-          txid: output.txid,
-          vout: String(output.vout),
-        },
+      const able = anchorable(await spendableOf(own), least, amount + feeCap);
+      return able.map((output) => ({
+        anchor: { kind: 'bitcoin-outpoint', txid: output.txid, vout: String(output.vout) } as const,
         lease: leaseOf(output),
       }));
     },

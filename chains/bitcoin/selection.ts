@@ -171,3 +171,22 @@ function sufficient(
   }
   return false;
 }
+
+/**
+ * Outputs worth naming as an anchor, best first: the smallest that pays `wanted` alone, so that the large ones stay free while
+ * people decide; else the largest. They come largest first. Throws `InsufficientFunds` (`anchor`) when none holds `least`.
+ */
+export function anchorable<Output extends { readonly amount: bigint }>(
+  outputs: readonly Output[],
+  least: bigint,
+  wanted: bigint,
+): Output[] {
+  const able = outputs.filter(({ amount }) => amount >= least);
+  if (able.length === 0)
+    throw new KeysagaError('InsufficientFunds', 'no output is worth naming as an anchor', {
+      field: 'anchor',
+      least: least.toString(),
+    });
+  const alone = able.filter(({ amount }) => amount >= wanted).reverse();
+  return [...alone, ...able.filter(({ amount }) => amount < wanted)];
+}

@@ -19,6 +19,7 @@ describe('exports', () => {
         "anchoredOn",
         "clientOptions",
         "createClient",
+        "depositAddress",
         "pinnedCommittees",
         "pinnedKeys",
         "readClientConfig",
@@ -26,6 +27,7 @@ describe('exports', () => {
         "verifyWallet",
         "verifyWalletFile",
         "walletFile",
+        "xpubOf",
       ]
     `);
   });
@@ -35,6 +37,7 @@ describe('exports', () => {
       [
         "anchor",
         "approve",
+        "balances",
         "cancel",
         "close",
         "constructor",

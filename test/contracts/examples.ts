@@ -1,6 +1,7 @@
 /** One full example of every payload that crosses a process border, by name: the wire format, written out. */
 
 import type * as z from 'zod';
+import * as accounts from '../../schema/contracts/account.ts';
 import * as activities from '../../schema/contracts/approval.ts';
 import * as intents from '../../schema/contracts/intent.ts';
 import * as keys from '../../schema/contracts/key.ts';
@@ -200,6 +201,11 @@ const policyProgress = {
 export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> = {
   TransferIntent: [intents.TransferIntent, intent],
   AnchorRequest: [intents.AnchorRequest, anchorRequest],
+  AccountsQuery: [
+    accounts.AccountsQuery,
+    { walletId: 'wallet-1', paths: ['m', 'm/0/7'], asset: 'native', history: 'none' },
+  ],
+  TransferFromPath: [intents.TransferIntent, { ...intent, path: 'm/0/7' }],
   LeasedAnchor: [intents.LeasedAnchor, leased],
   MessageIntent: [messages.MessageIntent, messageIntent],
   TypedDataIntent: [

@@ -3,6 +3,8 @@
  * intent excludes everything else that it may have signed for it.
  */
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { createBitcoinCodec } from '../../chains/bitcoin/codec.ts';
+import { accountOf } from '../../core/account.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { PrepareSign } from '../../schema/contracts/party.ts';
@@ -276,5 +278,83 @@ describe('own scripts and network on Bitcoin', () => {
     await expect(rig.party(alpha).prepare(mainnetKey)).rejects.toMatchObject({
       code: 'ChainUnsupported',
     });
+  });
+});
+
+describe('a child account', () => {
+  const at = (path: string): KeyDescriptor => accountOf(key, path, createBitcoinCodec(BITCOIN)).key;
+  const spendFrom = (account: KeyDescriptor, intent: TransferIntent) =>
+    spend(account, [coin()], [{ to: intent.destination, amount: BigInt(intent.amount) }]);
+
+  it('pays when the approved path and the bytes agree, and its signature is the child’s', async () => {
+    const intent = intended({ path: 'm/0/7' });
+    const { rounds } = await route(rig.table, asked(intent, spendFrom(at('m/0/7'), intent)));
+    expect(rounds.at(-1)).toHaveLength(2);
+  });
+
+  it('never with bytes of another account than the one that was approved', async () => {
+    const child = intended({ path: 'm/0/7' });
+    const own = intended();
+    for (const [intent, account] of [
+      [child, key],
+      [child, at('m/0/8')],
+      [child, at('m/7/0')],
+      [own, at('m/0/7')],
+    ] as const)
+      for (const instance of [0, 1])
+        await expect(
+          rig.party(alpha, instance).prepare(asked(intent, spendFrom(account, intent))),
+        ).rejects.toMatchObject({ code: 'TransactionMalformed' });
+  });
+
+  it('not when the coordinator moves the path: the approvals are of another intent', async () => {
+    const intent = intended({ path: 'm/0/7' });
+    const moved = { ...intent, path: 'm/0/8' };
+    await refused(
+      {
+        ...asked(moved, spendFrom(at('m/0/8'), moved)),
+        approvals: asked(intent, spendFrom(at('m/0/7'), intent)).approvals,
+      },
+      'QuorumMissing',
+      expect.anything() as never,
+    );
+    for (const path of ["m/0'/7", 'm/2147483648', 'm', 'm/0/1/2/3/4/5'])
+      await refused(asked({ ...intent, path }, spendFrom(key, intent)), 'InvalidInput', {
+        field: 'intent.path',
+      });
+  });
+
+  it('counts against the wallet’s own limit', async () => {
+    const limit = BigInt(
+      rig.cast.policy.limits.find(({ network }) => network === BITCOIN)?.perTransfer ?? 0,
+    );
+    const intent = intended({ path: 'm/0/7', amount: `${limit + 1n}` });
+    const account = at('m/0/7');
+    const unsigned = spend(
+      account,
+      [coin(limit * 2n)],
+      [{ to: intent.destination, amount: limit + 1n }],
+    );
+    await expect(rig.party(alpha).prepare(asked(intent, unsigned))).rejects.toMatchObject({
+      code: 'LimitExceeded',
+    });
+  });
+
+  it('is voided to itself and not to the wallet', async () => {
+    const intent = intended({ path: 'm/0/7' });
+    const coins = [coin()];
+    const account = at('m/0/7');
+    const payment = asked(
+      intent,
+      spend(account, coins, [{ to: intent.destination, amount: BigInt(intent.amount) }]),
+    );
+    await route(rig.table, payment, { until: 1 });
+    const voided = (unsigned: UnsignedTransaction) =>
+      asked(intent, unsigned, { purpose: 'void', approvals: payment.approvals });
+    const elsewhere = spend(account, coins, [{ to: key.address, amount: 50_000n }], 2_000n);
+    await expect(rig.party(alpha).prepare(voided(elsewhere))).rejects.toMatchObject({
+      code: 'TransactionMismatch',
+    });
+    await route(rig.table, voided(spend(account, coins, [], 2_000n)));
   });
 });
