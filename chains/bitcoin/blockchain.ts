@@ -4,7 +4,7 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { BitcoinOutputs, WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import type { Blockchain, BuildResult, LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
-import type { Anchor, TransferIntent } from '../../schema/contracts/intent.ts';
+import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type {
   BroadcastOutcome,
@@ -24,6 +24,7 @@ import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, isWitnessKeyHash, virtualSize, walletScript } from './script.ts';
 import {
   anchorable,
+  anchorOf,
   insufficient,
   type Payment,
   type Plan,
@@ -229,7 +230,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   async function heldOutputs(
     held: readonly LeaseRequest[],
     own: Uint8Array,
-    anchor: Anchor | undefined,
+    anchor: TransferIntent['anchor'],
   ): Promise<WatchedOutput[]> {
     const named = anchor?.kind === 'bitcoin-outpoint' ? `${anchor.txid}:${anchor.vout}` : '';
     return Promise.all(
@@ -246,22 +247,6 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
         return output;
       }),
     );
-  }
-
-  function anchorOf(
-    intent: TransferIntent,
-    usable: readonly WatchedOutput[],
-  ): WatchedOutput | undefined {
-    const { anchor } = intent;
-    if (anchor === undefined) return undefined;
-    const refuse = (message: string) =>
-      new KeysagaError('InvalidInput', message, { field: 'anchor' });
-    if (anchor.kind !== 'bitcoin-outpoint') throw refuse('the anchor is not a Bitcoin outpoint');
-    const found = usable.find(
-      ({ txid, vout }) => txid === anchor.txid && String(vout) === anchor.vout,
-    );
-    if (found === undefined) throw refuse('the anchor is no spendable output of the wallet');
-    return found;
   }
 
   return {
@@ -307,7 +292,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
         return true;
       };
       const held = await heldOutputs(leaser.held, own, intent.anchor);
-      const anchor = anchorOf(intent, [...held, ...spendables]);
+      const anchor = anchorOf(intent.anchor, [...held, ...spendables]);
       if (held.length > 0) {
         if (anchor !== undefined && !held.some((output) => outpoint(output) === outpoint(anchor))) {
           throw new KeysagaError(

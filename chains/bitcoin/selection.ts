@@ -3,6 +3,7 @@
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
+import type { Anchor } from '../../schema/contracts/intent.ts';
 import { type FeeRates, paymentFee } from './fees.ts';
 import { outpoint, type PsbtInput, type PsbtOutput } from './psbt.ts';
 import { dustLimit, virtualSize } from './script.ts';
@@ -170,6 +171,22 @@ function sufficient(
     if (planPayment(chosen, payment) !== undefined) return true;
   }
   return false;
+}
+
+/** The output that is named. Throws `InvalidInput` (`anchor`) when it is none of these. */
+export function anchorOf<Output extends { readonly txid: string; readonly vout: number }>(
+  anchor: Anchor | undefined,
+  usable: readonly Output[],
+): Output | undefined {
+  if (anchor === undefined) return undefined;
+  const refuse = (message: string) =>
+    new KeysagaError('InvalidInput', message, { field: 'anchor' });
+  if (anchor.kind !== 'bitcoin-outpoint') throw refuse('the anchor is not a Bitcoin outpoint');
+  const found = usable.find(
+    ({ txid, vout }) => txid === anchor.txid && String(vout) === anchor.vout,
+  );
+  if (found === undefined) throw refuse('the anchor is no spendable output of the wallet');
+  return found;
 }
 
 /**
