@@ -4,7 +4,10 @@ import { BaseSequencer, type TestSpecification } from 'vitest/node';
 const ci = process.env.CI === 'true' || process.env.CI === '1';
 
 /** What takes minutes begins first, so that no core is left with one long file at the end of the run. */
-const LONGEST_FIRST = ['test/crash/', 'test/integration/', 'test/e2e/', 'test/workflows/', 'test/'];
+const LONGEST_FIRST = [
+  ...['test/crash/', 'test/integration/', 'test/e2e/', 'test/adversary/coordinator'],
+  ...['test/workflows/', 'test/'],
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
