@@ -13,6 +13,7 @@ import {
   PolicyQuery,
   PolicyVersion,
 } from '../../schema/contracts/policy-change.ts';
+import { DropPoolInput, PoolInput, PoolQuery, StockPackInput } from '../../schema/contracts/pool.ts';
 import {
   AttemptId,
   Hex32,
@@ -101,6 +102,10 @@ export const inputs = {
   policyWaiters: z.strictObject({ policyId: PolicyId }),
   transferPolicy: z.strictObject({ requestId: RequestId }),
   readPolicy: PolicyQuery,
+  stockPack: StockPackInput,
+  lookAtPool: PoolInput.pick({ walletId: true, signers: true }),
+  dropPool: DropPoolInput,
+  readPools: PoolQuery,
   failKey: z.strictObject({ requestId: RequestId, failure: FailureInfo }),
 } as const;
 

@@ -33,6 +33,7 @@ import type { Policy } from '../../schema/contracts/policy.ts';
 import { requireStanding } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import type { Admission } from './prepare.ts';
+import { bindPresignatures } from './pool.ts';
 import { closeSession } from './sessions.ts';
 import { requireOpenable } from './shares.ts';
 
@@ -106,7 +107,7 @@ export async function admitSigning(
     const { keyId } = request;
     const spend = { keyId, line: request.line, asset: intent.asset, amount: intent.amount };
     await reserveLimit(tx, { spend, digest, policy, share, now, standing });
-    return admission(superseded);
+    return admission(superseded, await bind());
   }
 
   const policies = (await tx.policyVersions(key.policyId)).map((p) => p.document.policy);
@@ -128,18 +129,37 @@ export async function admitSigning(
       asked: decoded.fee,
     });
   }
-  return admission(await joinLine(tx, joining(request, decoded), digest, line, now));
+  const superseded = await joinLine(tx, joining(request, decoded), digest, line, now);
+  return admission(superseded, await bind());
 
-  function admission(superseded: readonly SessionRow[]): Admission {
+  /** Last of all: whatever is refused before it has cost no presignature. */
+  async function bind(): Promise<readonly string[]> {
+    if (request.pooled === undefined) return [];
+    if (intent.path !== undefined)
+      throw new KeysagaError('InvalidInput', 'A child key signs without a presignature.', {
+        field: 'pooled',
+      });
+    const messages = codec.messages(request.unsigned, hexToBytes(key.publicKey));
+    return bindPresignatures(deps, tx, request, request.pooled, messages, now);
+  }
+
+  function admission(
+    superseded: readonly SessionRow[],
+    pooledKeys: readonly string[],
+  ): Admission {
     return {
       policyId: key.policyId,
       members: key.parties,
-      machine: ceremonies.describe(key.protocol, 'sign'),
+      machine: ceremonies.describe(
+        key.protocol,
+        request.pooled === undefined ? 'sign' : 'online',
+      ),
       lifeMs: settings.signingSessionMs,
       intentDigest: digest,
       line: request.line,
       superseded,
       head: standing.head,
+      pooledKeys,
     };
   }
 }

@@ -136,7 +136,7 @@ export async function destroy(
       shareAggregate(
         share,
         open
-          .filter((s) => s.kind === 'sign')
+          .filter((s) => s.kind !== 'keygen')
           .map((s) => ({ session: s.attempt, expiresAt: s.expiresAt })),
       ),
       never === undefined ? 'none' : 'never',

@@ -5,6 +5,13 @@
 
 import type { PartyReport } from '../../schema/contracts/activities.ts';
 import type { DomainEvent } from '../../schema/contracts/events.ts';
+import type {
+  DropPoolInput,
+  PooledPresignature,
+  PoolRef,
+  PoolStock,
+  StockPackInput,
+} from '../../schema/contracts/pool.ts';
 import type { LeaseRequest } from './blockchain.ts';
 import type { AccountNonces } from './ethereum-nonces.ts';
 
@@ -76,6 +83,31 @@ export interface Leases {
   setState(owner: string, state: LeaseState, resources?: readonly string[]): Promise<void>;
 }
 
+/** Names of presignatures that the parties hold, and to whom each is lent: once, for ever. */
+export interface Pools {
+  /** Repeating it changes nothing, whatever has been lent of the pack since. */
+  add(pack: StockPackInput): Promise<void>;
+  /**
+   * Takes `count` of those that expire first, all or none (empty), none that ends within `leastMs`. The same owner gets the
+   * same ones again. Two takers never get one.
+   */
+  lend(
+    pool: PoolRef,
+    owner: string,
+    count: number,
+    leastMs: number,
+  ): Promise<readonly PooledPresignature[]>;
+  /** The owner's signature is made. */
+  spent(owner: string): Promise<void>;
+  /** Whatever is past its time is available to nobody. */
+  expire(pool: PoolRef): Promise<void>;
+  /** Answers with how many were available. */
+  drop(which: DropPoolInput): Promise<number>;
+  stock(pool: PoolRef): Promise<PoolStock>;
+  /** Every pool that ever was, or those of a key. */
+  stocks(keyId?: string): Promise<readonly PoolStock[]>;
+}
+
 export interface PartyBoard {
   record(reports: readonly PartyReport[]): Promise<void>;
   /** Best first: those without recent failures, then by fewest, ties broken by load. */
@@ -86,6 +118,7 @@ export interface Transaction {
   readonly events: EventLog;
   readonly leases: Leases;
   readonly parties: PartyBoard;
+  readonly pools: Pools;
   /** Unique rows, e.g. (`request`, id) → body hash. Throws `RequestConflict` when the id stands with another hash. */
   claim(kind: string, id: string, bodyHash: string): Promise<{ fresh: boolean }>;
   /** Serialises writers of one name until the transaction ends (advisory lock). */

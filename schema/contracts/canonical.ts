@@ -27,7 +27,8 @@ export type SignedType =
   | 'echo'
   | 'unsigned'
   | 'request'
-  | 'chain-code';
+  | 'chain-code'
+  | 'pooled-message';
 
 const encoder = new TextEncoder();
 

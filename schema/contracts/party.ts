@@ -5,6 +5,7 @@ import { TransferIntent } from './intent.ts';
 import { KeyDescriptor, ProtocolId, SignedCertificate, SignedNever } from './key.ts';
 import { MessageIntent } from './message.ts';
 import { SignedPolicy } from './policy.ts';
+import { PooledPresignatures, PreparePresign } from './pool.ts';
 import {
   AttemptId,
   Caip2,
@@ -78,6 +79,11 @@ export const PrepareSign = z.strictObject({
   approvals: z.array(SignedApproval).max(64),
   policyHash: Hex32,
   unsigned: UnsignedTransaction,
+  /**
+   * Presignatures that all signers hold, one for each digest of `unsigned`, in order: signing is then one round. They are
+   * bound to this attempt for ever, whatever becomes of it. Absent: all rounds, here and now.
+   */
+  pooled: PooledPresignatures.exactOptional(),
 });
 export type PrepareSign = z.infer<typeof PrepareSign>;
 
@@ -100,6 +106,7 @@ export const PrepareRequest = z.discriminatedUnion('kind', [
   PrepareKeygen,
   PrepareSign,
   PrepareMessage,
+  PreparePresign,
 ]);
 export type PrepareRequest = z.infer<typeof PrepareRequest>;
 
