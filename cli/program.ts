@@ -7,6 +7,7 @@ import { messageCommand } from './commands/message.ts';
 import { partiesCommand } from './commands/parties.ts';
 import { partyCommand } from './commands/party.ts';
 import { policyCommand } from './commands/policy.ts';
+import { poolCommand } from './commands/pool.ts';
 import { resetCommand, stopCommand } from './commands/stack.ts';
 import {
   cancelCommand,
@@ -50,6 +51,7 @@ export function buildProgram(io: Io): Command {
     partiesCommand(io),
     partyCommand(io),
     policyCommand(io),
+    poolCommand(io),
     doctorCommand(io),
     keyCommand(io, 'approver'),
     keyCommand(io, 'administrator'),

@@ -29,7 +29,8 @@ export function signTransaction(
     ...job,
     ranking: built.ranking,
     refusable: purpose === 'payment',
-    request: (signers, attempt) => ({
+    ...(built.pooled === undefined ? {} : { pooled: built.pooled }),
+    request: (signers, attempt, pooled) => ({
       kind: 'sign',
       requestId: intent.requestId,
       attempt,
@@ -42,12 +43,13 @@ export function signTransaction(
       approvals: saga.approvalsFor(purpose),
       policyHash: saga.reservation.policyHash,
       unsigned: built.unsigned,
+      ...(pooled === undefined ? {} : { pooled: [...pooled] }),
     }),
     enter(phase) {
       if (purpose === 'payment') saga.enter(phase);
     },
     pivot: (attempt) => passPivot(saga, job, attempt),
-    attach: (signers, attempt, { rounds }) =>
+    attach: (signers, attempt, { rounds }, pooled) =>
       chain('attach', `attach ${purpose}`, saga.group()).attach({
         requestId: intent.requestId,
         purpose,
@@ -55,6 +57,7 @@ export function signTransaction(
         unsigned: built.unsigned,
         signers,
         rounds,
+        ...(pooled ? { pooled: true as const } : {}),
       }),
   });
 }

@@ -9,6 +9,7 @@ import { decideTransfer, type Purpose, type Transfer } from '../../core/transfer
 import type { BuildAnswer, Built, ChainActivities } from '../../schema/contracts/activities.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
+import type { PooledPresignature, PoolRef } from '../../schema/contracts/pool.ts';
 import type { AttemptId, RequestId } from '../../schema/contracts/primitives.ts';
 import { commit } from '../ledger/deps.ts';
 import { knownPolicies, movePolicy, transferPolicyOf } from '../ledger/policy.ts';
@@ -62,25 +63,47 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       ...(signed === null ? {} : { signed }),
     };
   };
-  /** One presignature for each digest, when the pool of the signers that are asked first has as many. */
+  /** One presignature for each digest, when a pool of this key has as many. */
   const lend = async (
     tx: Transaction,
     key: KeyDescriptor,
     { intent }: Transfer,
     { unsigned, ranking }: Built,
     attempt: AttemptId,
-  ): Promise<Pick<Built, 'pooled'>> => {
+  ): Promise<Partial<Built>> => {
     const { presigning } = context.protocols.get(key.protocol);
     // A child key presigns inline: with the nonce known before the tweak, signatures could be forged.
     if (presigning === undefined || intent.path !== undefined) return {};
-    const first = new Set(ranking.slice(0, key.threshold));
-    const signers = key.parties.filter((party) => first.has(party));
     const { codec } = chains.get(intent.chain);
     const { length } = codec.messages(unsigned, hexToBytes(key.publicKey));
-    const pool = { keyId: key.keyId, epoch: key.epoch, signers };
-    const presignatures = await tx.pools.lend(pool, attempt, length, LEAST_LIFE_MS);
-    if (presignatures.length === 0) return {};
-    return { pooled: { attempt, signers, presignatures, rounds: presigning.rounds.online } };
+    const { online } = presigning.rounds;
+    const [lent, filled] = await Promise.all([
+      tx.pools.lentTo(attempt),
+      tx.pools.holding(key, length, LEAST_LIFE_MS),
+    ]);
+    // A repeat, as far as this attempt is concerned.
+    if (lent !== undefined) return pooledBy(lent.signers, lent.presignatures);
+    if (filled.length === 0) return {};
+    // A set that has failed of late would cost more time than its presignatures save.
+    const steady = await tx.parties.steady(key.parties);
+    for (const signers of filled) {
+      if (!signers.every((signer) => steady.includes(signer))) continue;
+      const pool = { keyId: key.keyId, epoch: key.epoch, signers };
+      const presignatures = await tx.pools.lend(pool, attempt, length, LEAST_LIFE_MS);
+      if (presignatures.length > 0) return pooledBy(signers, presignatures);
+    }
+    return {};
+
+    function pooledBy(
+      signers: PoolRef['signers'],
+      presignatures: readonly PooledPresignature[],
+    ): Partial<Built> {
+      return {
+        pooled: { attempt, signers, presignatures, rounds: online },
+        // They are asked first.
+        ranking: [...signers, ...ranking.filter((party) => !signers.includes(party))],
+      };
+    }
   };
   const fixed = (transfer: Transfer, purpose: Purpose): boolean =>
     transfer.pivots[purpose].length > 0 || transfer.signed[purpose] !== null;

@@ -13,7 +13,12 @@ import {
   PolicyQuery,
   PolicyVersion,
 } from '../../schema/contracts/policy-change.ts';
-import { DropPoolInput, PoolInput, PoolQuery, StockPackInput } from '../../schema/contracts/pool.ts';
+import {
+  DropPoolInput,
+  PoolInput,
+  PoolQuery,
+  StockPackInput,
+} from '../../schema/contracts/pool.ts';
 import {
   AttemptId,
   Hex32,

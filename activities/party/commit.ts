@@ -229,7 +229,10 @@ async function stockPack(
     if (stored !== undefined) return { answer: stored, closed: true };
     const { signers, packExpiresAt } = request;
     const expiresAt = Date.parse(packExpiresAt);
-    await tx.insertPack({ packId: sessionId, keyId, epoch, signers, createdAt: now, expiresAt }, sealed);
+    await tx.insertPack(
+      { packId: sessionId, keyId, epoch, signers, createdAt: now, expiresAt },
+      sealed,
+    );
     const { outboxHash } = computed;
     await tx.setOutbox(attempt, round, { outboxHash, outbox, keygen: null, at: now });
     await tx.updateSession(attempt, { state: 'released', sealedSeed: null, closedAt: now });

@@ -32,8 +32,8 @@ import type { PrepareSign } from '../../schema/contracts/party.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { requireStanding } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
-import type { Admission } from './prepare.ts';
 import { bindPresignatures } from './pool.ts';
+import type { Admission } from './prepare.ts';
 import { closeSession } from './sessions.ts';
 import { requireOpenable } from './shares.ts';
 
@@ -143,17 +143,11 @@ export async function admitSigning(
     return bindPresignatures(deps, tx, request, request.pooled, messages, now);
   }
 
-  function admission(
-    superseded: readonly SessionRow[],
-    pooledKeys: readonly string[],
-  ): Admission {
+  function admission(superseded: readonly SessionRow[], pooledKeys: readonly string[]): Admission {
     return {
       policyId: key.policyId,
       members: key.parties,
-      machine: ceremonies.describe(
-        key.protocol,
-        request.pooled === undefined ? 'sign' : 'online',
-      ),
+      machine: ceremonies.describe(key.protocol, request.pooled === undefined ? 'sign' : 'online'),
       lifeMs: settings.signingSessionMs,
       intentDigest: digest,
       line: request.line,

@@ -74,8 +74,11 @@ export function closedError(row: SessionRow): KeysagaError {
  * Data keys are named after the attempt and never twice alike: two instances, or two tries with a crash between them,
  * must not write over the key under which the other has sealed.
  */
-export const newDataKeyId = (deps: PartyDeps, kind: 'session' | 'share' | 'pack', attempt: string): string =>
-  `${kind}-${attempt}-${bytesToHex(deps.random.bytes(8))}`;
+export const newDataKeyId = (
+  deps: PartyDeps,
+  kind: 'session' | 'share' | 'pack',
+  attempt: string,
+): string => `${kind}-${attempt}-${bytesToHex(deps.random.bytes(8))}`;
 
 export const backupName = (of: { keyId: string; epoch: number; attempt: string }): string =>
   `${of.keyId}.${of.epoch}.${of.attempt}`;

@@ -87,9 +87,25 @@ export interface Leases {
 export interface Pools {
   /** Repeating it changes nothing, whatever has been lent of the pack since. */
   add(pack: StockPackInput): Promise<void>;
+  /** The signer sets that hold at least `count` of the key, none that ends within `leastMs`. */
+  holding(
+    key: Pick<PoolRef, 'keyId' | 'epoch'>,
+    count: number,
+    leastMs: number,
+  ): Promise<readonly PoolRef['signers'][]>;
+  /** What an attempt has been lent before. */
+  lentTo(
+    owner: string,
+  ): Promise<
+    | {
+        readonly signers: PoolRef['signers'];
+        readonly presignatures: readonly PooledPresignature[];
+      }
+    | undefined
+  >;
   /**
-   * Takes `count` of those that expire first, all or none (empty), none that ends within `leastMs`. The same owner gets the
-   * same ones again. Two takers never get one.
+   * Takes `count` of those that expire first, all or none (empty), none that ends within `leastMs`. Two takers never get
+   * one. An owner takes once: see `lentTo`.
    */
   lend(
     pool: PoolRef,
@@ -99,7 +115,7 @@ export interface Pools {
   ): Promise<readonly PooledPresignature[]>;
   /** The owner's signature is made. */
   spent(owner: string): Promise<void>;
-  /** Whatever is past its time is available to nobody. */
+  /** Whatever is past its time is available to nobody, and after a week more its names are forgotten. */
   expire(pool: PoolRef): Promise<void>;
   /** Answers with how many were available. */
   drop(which: DropPoolInput): Promise<number>;
@@ -110,6 +126,8 @@ export interface Pools {
 
 export interface PartyBoard {
   record(reports: readonly PartyReport[]): Promise<void>;
+  /** Those of the names without a recent failure. */
+  steady(parties: readonly string[]): Promise<readonly string[]>;
   /** Best first: those without recent failures, then by fewest, ties broken by load. */
   ranking(parties: readonly string[], salt: string): Promise<readonly string[]>;
 }

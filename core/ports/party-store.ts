@@ -107,6 +107,7 @@ export type PresignatureRow = {
 export type PackChoice =
   | { readonly by: 'all' }
   | { readonly by: 'key'; readonly keyId: string; readonly epoch?: number; readonly peer?: string }
+  | { readonly by: 'pack'; readonly packId: string }
   | { readonly by: 'stale' };
 
 export type LineRow = { readonly state: 'open' | 'released' | 'void'; readonly keyId: string };

@@ -35,8 +35,8 @@ import type {
 } from './policy-change.ts';
 import type {
   DropPoolInput,
-  PoolQuery,
   PooledPresignature,
+  PoolQuery,
   PoolRef,
   PoolStock,
   PoolView,

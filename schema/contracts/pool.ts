@@ -21,7 +21,10 @@ export const PackId = Hex32;
 /** One presignature. */
 export const PooledPresignature = z.strictObject({
   packId: PackId,
-  index: z.int().min(0).max(MAX_PACK - 1),
+  index: z
+    .int()
+    .min(0)
+    .max(MAX_PACK - 1),
 });
 export type PooledPresignature = z.infer<typeof PooledPresignature>;
 /** One a digest, in order. */
@@ -108,11 +111,17 @@ export const PoolMarks = z
     /** Presignatures of one session. */
     batch: z.int().min(1).max(MAX_PACK),
     /** Life of a pack, in seconds. */
-    lifeSeconds: z.int().min(60).max(PACK_LIFE_MS / 1_000),
+    lifeSeconds: z
+      .int()
+      .min(60)
+      .max(PACK_LIFE_MS / 1_000),
   })
   .refine(({ low, high }) => low <= high, { message: 'low is at most high', path: ['low'] });
 export type PoolMarks = z.infer<typeof PoolMarks>;
 export const DEFAULT_MARKS: PoolMarks = { low: 32, high: 64, batch: 32, lifeSeconds: 86_400 };
+
+/** Which pool, as people name it: a wallet has its key's id. */
+export const PoolName = z.strictObject({ walletId: KeyId, signers: Signers });
 
 /** Input of workflow `presignaturePool`. `cycle` counts the runs that continue it. */
 export const PoolInput = z.strictObject({

@@ -6,6 +6,9 @@ import type { PooledPresignature, PoolRef, PoolStock } from '../../schema/contra
 import { unawaited } from '../postgres-client.ts';
 import type { Executor } from './event-log.ts';
 
+/** Names of what has expired are kept for this long, for the counts that people read. */
+const KEPT_MS = 7 * 24 * 3_600_000;
+
 type Counted = {
   readonly keyId: string;
   readonly epoch: number;
@@ -51,11 +54,28 @@ export function createPools(executor: Executor, clock: Clock): Pools {
         on conflict (pack_id, index) do nothing`);
     },
 
-    lend: async (pool, owner, count, leastMs) => {
-      const own = await executor.execute<PooledPresignature>(sql`
-        select pack_id as "packId", index from pool_stock
+    holding: async ({ keyId, epoch }, count, leastMs) => {
+      const until = new Date(clock.now() + leastMs).toISOString();
+      const rows = await executor.execute<{ signers: string }>(sql`
+        select signers from pool_stock
+        where key_id = ${keyId} and epoch = ${epoch} and state = 'available' and expires_at > ${until}
+        group by signers having count(*) >= ${count} order by signers`);
+      return rows.map(({ signers }) => signers.split(',') as PoolRef['signers']);
+    },
+
+    lentTo: async (owner) => {
+      const rows = await executor.execute<PooledPresignature & { signers: string }>(sql`
+        select pack_id as "packId", index, signers from pool_stock
         where owner = ${owner} order by pack_id, index`);
-      if (own.length > 0) return own.length === count ? [...own] : [];
+      const [first] = rows;
+      if (first === undefined) return undefined;
+      return {
+        signers: first.signers.split(',') as PoolRef['signers'],
+        presignatures: rows.map(({ packId, index }) => ({ packId, index })),
+      };
+    },
+
+    lend: async (pool, owner, count, leastMs) => {
       const until = new Date(clock.now() + leastMs).toISOString();
       // Rows that another taker holds are passed over: they will be its own.
       const found = await executor.execute<PooledPresignature>(sql`
@@ -87,6 +107,9 @@ export function createPools(executor: Executor, clock: Clock): Pools {
       await executor.execute(sql`
         update pool_stock set state = 'dropped', changed_at = ${now()}
         where ${ofPool(pool)} and state in ('available', 'leased') and expires_at <= ${now()}`);
+      const old = new Date(clock.now() - KEPT_MS).toISOString();
+      await executor.execute(sql`
+        delete from pool_stock where ${ofPool(pool)} and expires_at <= ${old}`);
     },
 
     drop: async ({ keyId, signers, packId }) => {

@@ -1,5 +1,18 @@
 /** Packs of presignatures in one party's database. */
-import { and, asc, count, eq, exists, inArray, isNull, lte, not, or, type SQL, sql } from 'drizzle-orm';
+import {
+  and,
+  asc,
+  count,
+  eq,
+  exists,
+  inArray,
+  isNull,
+  lte,
+  not,
+  or,
+  type SQL,
+  sql,
+} from 'drizzle-orm';
 import type { PackChoice, PartyTransaction } from '../../core/ports/party-store.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import * as t from '../../schema/db/party.ts';
@@ -43,7 +56,9 @@ export const poolQueries = (tx: Tx): Queries => ({
     const { packId, createdAt: changedAt } = pack;
     await tx
       .insert(t.presignatures)
-      .values(presignatures.map((one) => ({ ...one, packId, state: 'stocked' as const, changedAt })));
+      .values(
+        presignatures.map((one) => ({ ...one, packId, state: 'stocked' as const, changedAt })),
+      );
   },
   async lockPresignatures(wanted) {
     const packIds = [...new Set(wanted.map(({ packId }) => packId))];
@@ -153,8 +168,9 @@ export const poolQueries = (tx: Tx): Queries => ({
 });
 
 function chosen(tx: Tx, which: PackChoice, at: number): SQL | undefined {
-  const { keyId, epoch, signers, expiresAt } = t.presignaturePacks;
+  const { packId, keyId, epoch, signers, expiresAt } = t.presignaturePacks;
   if (which.by === 'all') return undefined;
+  if (which.by === 'pack') return eq(packId, which.packId);
   if (which.by === 'key')
     return and(
       eq(keyId, which.keyId),
