@@ -94,9 +94,7 @@ export interface Pools {
     leastMs: number,
   ): Promise<readonly PoolRef['signers'][]>;
   /** What an attempt has been lent before. */
-  lentTo(
-    owner: string,
-  ): Promise<
+  lentTo(owner: string): Promise<
     | {
         readonly signers: PoolRef['signers'];
         readonly presignatures: readonly PooledPresignature[];

@@ -91,6 +91,7 @@ describe('exports', () => {
         "deliverOrder",
         "deliverUndo",
         "generateKey",
+        "presignaturePool",
         "signMessage",
         "transfer",
       ]

@@ -23,7 +23,7 @@ const stocked = (walletId: string, holds: (stock: PoolStock) => boolean, what: s
       const [stock] = await platform.client.pools(walletId);
       return stock !== undefined && holds(stock) ? stock : undefined;
     },
-    { deadlineMs: 120_000, intervalMs: 200, what: () => what },
+    { deadlineMs: 120_000, intervalMs: 200, what },
   );
 
 describe('a pool of each protocol', () => {
@@ -32,15 +32,19 @@ describe('a pool of each protocol', () => {
     ['solana', 'frost-ed25519'],
     ['bitcoin', 'frost-secp256k1-bip340'],
   ];
-  it.each(cases)('is filled, and a transfer on %s signs with it', async (chain) => {
-    const wallet: Wallet = await platform.wallet(`pooled-${chain}`, chain);
-    const { signers } = await platform.client.fillPool(wallet, { marks: MARKS });
-    expect(signers).toEqual(wallet.key.parties.slice(0, 2));
-    await stocked(wallet.walletId, ({ available }) => available >= 6, 'the pool is full');
-    const intent = platform.intent(wallet);
-    await platform.startApproved(intent);
-    expect((await platform.ended(intent.requestId)).phase).toBe('Completed');
-    const stock = await stocked(wallet.walletId, ({ spent }) => spent > 0, 'one was spent');
-    expect(stock.leased).toBe(0);
-  }, 180_000);
+  it.each(cases)(
+    'is filled, and a transfer on %s signs with it',
+    async (chain) => {
+      const wallet: Wallet = await platform.wallet(`pooled-${chain}`, chain);
+      const { signers } = await platform.client.fillPool(wallet, { marks: MARKS });
+      expect(signers).toEqual(wallet.key.parties.slice(0, 2));
+      await stocked(wallet.walletId, ({ available }) => available >= 6, 'the pool is full');
+      const intent = platform.intent(wallet);
+      await platform.startApproved(intent);
+      expect((await platform.ended(intent.requestId)).phase).toBe('Completed');
+      const stock = await stocked(wallet.walletId, ({ spent }) => spent > 0, 'one was spent');
+      expect(stock.leased).toBe(0);
+    },
+    180_000,
+  );
 });
