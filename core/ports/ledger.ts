@@ -124,7 +124,7 @@ export interface Pools {
 
 export interface PartyBoard {
   record(reports: readonly PartyReport[]): Promise<void>;
-  /** Those of the names without a recent failure. */
+  /** Those of the names whose latest report is no failure, or an old one. */
   steady(parties: readonly string[]): Promise<readonly string[]>;
   /** Best first: those without recent failures, then by fewest, ties broken by load. */
   ranking(parties: readonly string[], salt: string): Promise<readonly string[]>;

@@ -86,8 +86,8 @@ export function createPartyBoard(executor: Executor, clock: Clock): PartyBoard {
     },
 
     steady: async (names: readonly string[]): Promise<string[]> => {
-      const recent = await failures(names);
-      return names.filter((name) => !recent.has(name));
+      const [known, recent] = [await stats(names), await failures(names)];
+      return names.filter((name) => !recent.has(name) || known.get(name)?.consecutive === 0);
     },
 
     ranking: async (names: readonly string[], salt: string): Promise<string[]> => {
