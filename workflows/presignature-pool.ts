@@ -181,7 +181,7 @@ async function makePack(
     pool.reports.length = 0;
     return true;
   } catch (error) {
-    rethrowDefect(error);
+    if (!(error instanceof AttemptFailed)) rethrowDefect(error);
     pool.background.start(() => pool.undos.runNow(undo));
     const why =
       error instanceof AttemptFailed

@@ -100,6 +100,9 @@ export class World {
     return this.calls.filter((call) => call.step === step).map(({ input }) => input as never);
   }
 
+  get usualBuilt() {
+    return { unsigned, fee: '200', ranking: this.parties, ...this.#built };
+  }
   #stockOf(keyId: string, signers: readonly PartyId[]) {
     const rest = { leased: 0, spent: 0, dropped: 0 };
     return { keyId, epoch: 0, signers, available: this.stock, ...rest };
@@ -182,7 +185,7 @@ export class World {
     activateWallet: () => undefined,
     recordActivation: () => undefined,
     failKey: () => undefined,
-    build: () => ({ unsigned, fee: '200', ranking: this.parties, ...this.#built }),
+    build: () => this.usualBuilt,
     leaseAnchor: ({ request }) => ({
       anchor: { kind: 'bitcoin-outpoint', txid: hex(13), vout: '1' },
       until: new Date(Date.parse(request.expiresAt) + 600_000).toISOString(),
@@ -313,9 +316,12 @@ export class World {
 
   round(request: Parameters<PartyActivities['round']>[0], party: PartyId): RoundAnswer {
     // A ceremony is told from a signing by its rounds: keygen has three here, a signing `signRounds`.
-    const keygen =
-      Context.current().info.workflowExecution?.workflowId.startsWith('keygen/') === true;
-    const rounds = keygen ? 3 : this.signRounds;
+    const [kind] = Context.current().info.workflowExecution?.workflowId.split('/') ?? [];
+    const keygen = kind === 'keygen';
+    const pool = kind === 'pool';
+    const asked = this.inputs('prepare').find(({ attempt }) => attempt === request.attempt);
+    const pooled = asked?.kind === 'sign' && asked.pooled !== undefined;
+    const rounds = keygen ? 3 : pool ? this.presignRounds : pooled ? 1 : this.signRounds;
     const done = request.round === rounds;
     const key = descriptor(request.keyId, this.parties, this.threshold);
     const broadcast: Envelope = {
@@ -342,7 +348,11 @@ export class World {
       sessionId: hex(7),
       done,
       outbox:
-        done && keygen ? [] : keygen && request.round === 2 ? [broadcast, ...priv] : [broadcast],
+        done && (keygen || pool)
+          ? []
+          : keygen && request.round === 2
+            ? [broadcast, ...priv]
+            : [broadcast],
       ...(done && keygen ? { keygen: { key, certificate } } : {}),
     };
   }
@@ -422,6 +432,10 @@ export const LEDGER_STEPS: readonly Step[] = [
   'recordDecision',
   'passPivot',
   'reportParties',
+  'lookAtPool',
+  'stockPack',
+  'dropPool',
+  'readPools',
   'settle',
   'fail',
   'recordPhase',
