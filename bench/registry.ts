@@ -30,6 +30,13 @@ export const BENCHMARKS: readonly Registered[] = [
   { name: 'saga/transfer-latency', load: async () => (await import('./saga.ts')).sagaLatency },
   { name: 'saga/ethereum-latency', load: async () => (await import('./saga.ts')).ethereumLatency },
   {
+    name: 'saga/ethereum-latency-pool',
+    load: async () => (await import('./saga.ts')).ethereumLatencyPool,
+  },
+  { name: 'pool/ecdsa-throughput', load: async () => (await import('./pool.ts')).poolEcdsa },
+  { name: 'pool/bip340-throughput', load: async () => (await import('./pool.ts')).poolBip340 },
+  { name: 'pool/ed25519-throughput', load: async () => (await import('./pool.ts')).poolEd25519 },
+  {
     name: 'saga/transfer-throughput',
     load: async () => (await import('./throughput.ts')).sagaThroughput,
   },

@@ -1,5 +1,6 @@
 /**
- * `saga/transfer-latency` (Solana, FROST) and `saga/ethereum-latency` (DKLs23, presigning inline): from the last approval to the
+ * `saga/transfer-latency` (Solana, FROST) and `saga/ethereum-latency` (DKLs23, presigning inline; `-pool`:
+ * with presignatures in stock): from the last approval to the
  * accepted broadcast, by Temporal's own event times, beside a saga of the same shape with empty activities, on the same
  * server, in the same run, in turns.
  */
@@ -73,8 +74,16 @@ function hopsBetween(events: Events, from: number, to: number): number {
 const critical = (name: string): boolean =>
   !['recordDecision', 'recordPhase', 'reportParties'].includes(name);
 
-async function latency(name: string, chain: SagaChain): Promise<readonly Figure[]> {
-  const bench = await open(chain, 2, { slotTimeMs: SLOT_MS });
+async function latency(
+  name: string,
+  chain: SagaChain,
+  pooled: boolean,
+): Promise<readonly Figure[]> {
+  const wallets = 2;
+  const bench = await open(chain, wallets, {
+    slotTimeMs: SLOT_MS,
+    ...(pooled ? { presignatures: Math.ceil((RUNS + WARM_UP) / wallets / 16 + 1) * 16 } : {}),
+  });
   try {
     const ours: number[] = [];
     const theirs: number[] = [];
@@ -113,9 +122,10 @@ async function latency(name: string, chain: SagaChain): Promise<readonly Figure[
   }
 }
 
-const benchmark = (name: string, chain: SagaChain): Benchmark => ({
+const benchmark = (name: string, chain: SagaChain, pooled = false): Benchmark => ({
   name,
-  figures: () => latency(name, chain),
+  figures: () => latency(name, chain, pooled),
 });
 export const sagaLatency = benchmark('saga/transfer-latency', 'solana');
 export const ethereumLatency = benchmark('saga/ethereum-latency', 'ethereum');
+export const ethereumLatencyPool = benchmark('saga/ethereum-latency-pool', 'ethereum', true);

@@ -41,9 +41,17 @@ const CHAINS: Readonly<
 const SMALL = 1_500;
 
 /** Both sagas have two parties, two approvals and the protocol's rounds. */
-function shapeOf(chain: SagaChain): Shape {
+function shapeOf(chain: SagaChain, pooled: boolean): Shape {
   const { protocol, characters } = CHAINS[chain];
-  const rounds = createRegistry().get(protocol).metadata.rounds.sign;
+  const { presigning, metadata } = createRegistry().get(protocol);
+  if (pooled)
+    return {
+      parties: ['alpha', 'beta'],
+      approvals: 2,
+      prepare: SMALL,
+      rounds: Array.from({ length: presigning?.rounds.online ?? 1 }, () => SMALL),
+    };
+  const rounds = metadata.rounds.sign;
   return {
     parties: ['alpha', 'beta'],
     approvals: 2,
@@ -69,7 +77,12 @@ export type Bench = {
 export async function open(
   chain: SagaChain,
   wallets: number,
-  options: { readonly slotTimeMs?: number; readonly poolSize?: number } = {},
+  options: {
+    readonly slotTimeMs?: number;
+    readonly poolSize?: number;
+    /** So many presignatures in stock of each wallet, made before anything is timed. */
+    readonly presignatures?: number;
+  } = {},
 ): Promise<Bench> {
   const platform = await startPlatform({ chains: [chain], ...options });
   const { stack, payloadKey } = platform;
@@ -87,6 +100,38 @@ export async function open(
       stack.startNode({ name: `empty-${party}`, script, args: ['party', party], env }),
     ),
   ]);
+  const { client, close } = await openClient(platform);
+  const made: Wallet[] = [];
+  for (let i = 0; i < wallets; i++)
+    made.push(await platform.wallet(`bench-${i}`, chain, { each: CHAINS[chain].funds }));
+  const { presignatures } = options;
+  for (const wallet of presignatures === undefined ? [] : made) {
+    const marks = { low: 1, high: presignatures as number, batch: 16, lifeSeconds: 3_600 };
+    await platform.client.fillPool(wallet, { marks });
+    await until(
+      async () => ((await platform.client.pools(wallet.walletId))[0]?.available ?? 0) >= marks.high,
+      { deadlineMs: 120_000, intervalMs: 100, what: 'the pool is full' },
+    );
+  }
+  return {
+    platform,
+    client,
+    chain,
+    shape: shapeOf(chain, presignatures !== undefined),
+    wallets: made,
+    async close() {
+      await close();
+      await platform.close();
+    },
+  };
+}
+
+/** Temporal's own client, which reads the histories of both sagas. */
+export async function openClient({
+  stack,
+  payloadKey,
+}: Platform): Promise<{ readonly client: Client; close(): Promise<void> }> {
+  const { address, namespace } = stack.temporal;
   const connection = await Connection.connect({ address });
   const client = new Client({
     connection,
@@ -98,20 +143,7 @@ export async function open(
       },
     }),
   });
-  const made: Wallet[] = [];
-  for (let i = 0; i < wallets; i++)
-    made.push(await platform.wallet(`bench-${i}`, chain, { each: CHAINS[chain].funds }));
-  return {
-    platform,
-    client,
-    chain,
-    shape: shapeOf(chain),
-    wallets: made,
-    async close() {
-      await connection.close();
-      await platform.close();
-    },
-  };
+  return { client, close: () => connection.close() };
 }
 
 /** A history's time. */
