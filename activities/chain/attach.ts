@@ -10,7 +10,7 @@ import { canonicalJson } from '../../schema/contracts/canonical.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { Envelope } from '../../schema/contracts/party.ts';
-import type { PartyId } from '../../schema/contracts/primitives.ts';
+import type { AttemptId, PartyId } from '../../schema/contracts/primitives.ts';
 import { commit } from '../ledger/deps.ts';
 import { appendMessage, loadMessage } from '../ledger/messages.ts';
 import { appendTransfer, loadTransfer, payerOf } from '../ledger/state.ts';
@@ -124,6 +124,26 @@ function combined<T>(
   }
 }
 
+/** A signer may have spoilt its part of a whole pack, which shows only now: nothing else of it is lent. */
+async function orDropPacks<T>(
+  { uow }: ChainContext,
+  keyId: KeyDescriptor['keyId'],
+  attempt: AttemptId,
+  put: () => T,
+): Promise<T> {
+  try {
+    return put();
+  } catch (error) {
+    if (isKeysagaError(error, 'ProtocolFault'))
+      await uow.transaction(async (tx) => {
+        const lent = await tx.pools.lentTo(attempt);
+        for (const packId of new Set(lent?.presignatures.map((one) => one.packId)))
+          await tx.pools.drop({ keyId, packId, reason: 'its signature does not verify' });
+      });
+    throw error;
+  }
+}
+
 export const createAttach =
   (context: ChainContext): ChainActivities['attach'] =>
   async (input) => {
@@ -154,12 +174,14 @@ export const createAttach =
     const payer = payerOf(context.chains, key, transfer.intent);
     const publicKey = hexToBytes(payer.key.publicKey);
     const messages = codec.messages(unsigned, publicKey);
-    const signed = combined(
-      context,
-      key,
-      { signers, rounds, messages, tweak: payer.tweak, pooled },
-      (signatures) => codec.attach(unsigned, publicKey, signatures),
-    );
+    const put = () =>
+      combined(
+        context,
+        key,
+        { signers, rounds, messages, tweak: payer.tweak, pooled },
+        (signatures) => codec.attach(unsigned, publicKey, signatures),
+      );
+    const signed = pooled === true ? await orDropPacks(context, key.keyId, attempt, put) : put();
     return commit(context, 'attach', async (tx) => {
       const { transfer: now, version } = await loadTransfer(tx.events, requestId);
       if (pooled === true) await tx.pools.spent(attempt);
