@@ -3,6 +3,7 @@
  * refusal of the intent leads to a void.
  */
 import { CancellationScope } from '@temporalio/workflow';
+import { isPayout } from '../core/payout.ts';
 import type { Built } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
@@ -29,20 +30,23 @@ export function signTransaction(
     ...job,
     ranking: built.ranking,
     refusable: purpose === 'payment',
-    request: (signers, attempt) => ({
-      kind: 'sign',
-      requestId: intent.requestId,
-      attempt,
-      keyId: saga.reservation.key.keyId,
-      epoch: saga.reservation.key.epoch,
-      purpose,
-      signers: [...signers],
-      intent,
-      line: 0,
-      approvals: saga.approvalsFor(purpose),
-      policyHash: saga.reservation.policyHash,
-      unsigned: built.unsigned,
-    }),
+    request: (signers, attempt) => {
+      const { key, policyHash } = saga.reservation;
+      const common = {
+        requestId: intent.requestId,
+        attempt,
+        keyId: key.keyId,
+        epoch: key.epoch,
+        purpose,
+        signers: [...signers],
+        approvals: saga.approvalsFor(purpose),
+        policyHash,
+        unsigned: built.unsigned,
+      };
+      return isPayout(intent)
+        ? { kind: 'payout', ...common, intent }
+        : { kind: 'sign', ...common, intent, line: 0 };
+    },
     enter(phase) {
       if (purpose === 'payment') saga.enter(phase);
     },

@@ -8,13 +8,14 @@ import {
   setHandler,
   sleep,
 } from '@temporalio/workflow';
+import { isPayout, lineGroups, type PaymentIntent } from '../core/payout.ts';
 import { TRANSFER_MACHINE } from '../core/transfer/machine.ts';
 import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
-import type { TransferIntent } from '../schema/contracts/intent.ts';
 import type { SigningPurpose } from '../schema/contracts/party.ts';
+import type { LineGroup, PayoutInput } from '../schema/contracts/payout-saga.ts';
 import type { TransferPolicy } from '../schema/contracts/policy-change.ts';
 import type { AttemptId } from '../schema/contracts/primitives.ts';
 import type {
@@ -27,9 +28,9 @@ import type {
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { ApprovalDesk } from './approvals.ts';
 import { Background } from './background.ts';
-import { transferBoard } from './board.ts';
+import { type PaymentStatus, transferBoard } from './board.ts';
 import { isoNow, PhaseClock } from './clock.ts';
-import { cancelUpdate, policyChangedSignal, transferStatus } from './messages.ts';
+import { cancelUpdate, paymentStatus, policyChangedSignal } from './messages.ts';
 import { refreshForStranger } from './policy-watch.ts';
 import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
 import { Progress } from './progress.ts';
@@ -40,9 +41,12 @@ import { ledger, PhaseGroups } from './steps.ts';
 const approvalsOf = (decisions: readonly SignedApproval[]): readonly SignedApproval[] =>
   decisions.filter(({ approval }) => approval.decision === 'approve');
 
+export type PaymentInput = TransferInput | PayoutInput;
+
+/** A transfer, or a payout: a list that one transaction pays. */
 export class TransferSaga {
-  readonly input: TransferInput;
-  readonly intent: TransferIntent;
+  readonly input: PaymentInput;
+  readonly intent: PaymentIntent;
   readonly clock = new PhaseClock<TransferPhase>('Initiated');
   readonly progress = new Progress();
   readonly undos = new Compensations(() => this.changed());
@@ -93,7 +97,7 @@ export class TransferSaga {
   /** The version changed after the reservation. */
   #recounted = false;
 
-  constructor(input: TransferInput) {
+  constructor(input: PaymentInput) {
     this.input = input;
     this.intent = input.intent;
     const stranger = refreshForStranger();
@@ -130,7 +134,7 @@ export class TransferSaga {
         phase: this.clock.phase,
       }),
     });
-    setHandler(transferStatus, () => this.status());
+    setHandler(paymentStatus, () => this.status());
     setHandler(policyChangedSignal, () => {
       this.policyHints += 1;
     });
@@ -260,10 +264,24 @@ export class TransferSaga {
     setCurrentDetails(transferBoard(this.status()));
   }
 
-  status(): TransferStatus {
+  /** Where the lines of a payout stand; none of a transfer. */
+  get lines(): LineGroup[] {
+    if (!isPayout(this.intent)) return [];
+    const { phase } = this.clock;
+    return lineGroups(this.intent, {
+      ended: phase === 'Completed' ? 'paid' : phase === 'Failed' ? 'not-paid' : undefined,
+      pivotPassed: this.pivotPassed,
+      sent: this.sent,
+      transactionId: this.transactionId,
+      voidTransactionId: this.voidTransactionId,
+    });
+  }
+
+  status(): PaymentStatus {
     return {
       phase: this.clock.phase,
       intent: this.intent,
+      ...(isPayout(this.intent) ? { lines: this.lines } : {}),
       intentDigest: this.input.intentDigest,
       quorum: this.quorum,
       approvals: [...this.desk.decisions],

@@ -12,6 +12,7 @@ import {
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
+import { isPayout } from '../core/payout.ts';
 import type { BuildAnswer, Reservation } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
@@ -25,7 +26,11 @@ import { TransferSaga } from './transfer-state.ts';
 import { type Final, fillGap, follow, send, voidLine } from './voiding.ts';
 
 export async function transfer(raw: TransferInput): Promise<TransferResult> {
-  const saga = new TransferSaga(readInput(raw));
+  return payAndSettle(new TransferSaga(readInput(raw)));
+}
+
+/** The whole saga, of a transfer or a payout. */
+export async function payAndSettle(saga: TransferSaga): Promise<TransferResult> {
   // Temporal's own cancel is the same wish as the update's; the saga decides what may still be undone.
   CancellationScope.current().cancelRequested.catch(() => saga.requestCancel());
   return CancellationScope.nonCancellable(async () => {
@@ -110,6 +115,10 @@ const reservation = (saga: TransferSaga): Promise<Reservation> =>
     workflowId: workflowInfo().workflowId,
   });
 
+/** A ledger of an earlier release knows of no payouts, nor of who asks. */
+const myself = (saga: TransferSaga): { readonly workflowId?: string } =>
+  isPayout(saga.intent) ? { workflowId: workflowInfo().workflowId } : {};
+
 async function reserve(saga: TransferSaga): Promise<void> {
   const { requestId } = saga.intent;
   saga.undos.register({
@@ -119,7 +128,7 @@ async function reserve(saga: TransferSaga): Promise<void> {
         'undoLedger',
         'undo: release the reservation',
         saga.group(),
-      ).release({ requestId, reason: saga.failure?.code ?? 'undone' });
+      ).release({ requestId, reason: saga.failure?.code ?? 'undone', ...myself(saga) });
       // A run of an earlier release has no answer in its history.
       saga.nonceKept = released?.fillsGap === true;
     },
@@ -312,6 +321,7 @@ async function end(
       requestId: saga.intent.requestId,
       failure,
       ...(voidTransactionId === undefined ? {} : { voidTransactionId }),
+      ...myself(saga),
     }),
   );
   saga.enter('Failed');

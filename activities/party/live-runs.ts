@@ -10,7 +10,7 @@ import type { KeygenOutput, RoundOutcome, SignOutput } from '../../core/ports/pr
 import { hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
-import type { PrepareMessage, PrepareSign } from '../../schema/contracts/party.ts';
+import type { PrepareMessage, PreparePayout, PrepareSign } from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 import { openInbox } from './envelopes.ts';
 import { seedContext } from './prepare.ts';
@@ -193,7 +193,7 @@ async function rebuild(
 /** Computed by this party from the bytes, or from the message; no digest is ever received. */
 function toSign(
   deps: PartyDeps,
-  request: PrepareSign | PrepareMessage,
+  request: PrepareSign | PrepareMessage | PreparePayout,
   { network, publicKey }: KeyDescriptor,
 ): readonly Uint8Array[] {
   const key = hexToBytes(publicKey);

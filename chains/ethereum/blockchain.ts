@@ -1,6 +1,7 @@
 /** `Blockchain` of one Ethereum network: transfers of ether and ERC-20 tokens, one nonce each. See README.md. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
+import { type PaymentIntent, requireTransfer } from '../../core/payout.ts';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import {
@@ -196,10 +197,11 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
   });
 
   async function build(
-    intent: TransferIntent,
+    asked: PaymentIntent,
     key: KeyDescriptor,
     leaser: Leaser,
   ): Promise<BuildResult> {
+    const intent = requireTransfer(asked);
     const { address } = walletOf(key);
     if (intent.chain !== network.id)
       throw new KeysagaError('ChainMismatch', 'the intent is for another network', {

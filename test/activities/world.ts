@@ -14,6 +14,7 @@ import {
 import { createSolanaCodec, encodeTransfer, feeOf } from '../../chains/solana/codec.ts';
 import { certificateOf } from '../../core/certificates.ts';
 import { intentDigest } from '../../core/intent.ts';
+import { requireTransfer } from '../../core/payout.ts';
 import { policyHash, verifySignedPolicy } from '../../core/policy.ts';
 import type { Blockchain } from '../../core/ports/blockchain.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
@@ -93,10 +94,8 @@ export class Node implements Blockchain {
       if (leaser.held.length > 0 && !leaser.held.some((l) => l.resource === resource)) continue;
       if (!(await leaser.tryTake(resource, { account: nonce.account }))) continue;
       await this.midBuild();
-      const unsigned = this.#encode(nonce, {
-        destination: intent.destination,
-        lamports: BigInt(intent.amount),
-      });
+      const { destination, amount } = requireTransfer(intent);
+      const unsigned = this.#encode(nonce, { destination, lamports: BigInt(amount) });
       return {
         unsigned,
         fee: feeOf(this.fee.units, this.fee.microLamports),
