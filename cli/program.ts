@@ -6,6 +6,7 @@ import { faucetCommand } from './commands/faucet.ts';
 import { messageCommand } from './commands/message.ts';
 import { partiesCommand } from './commands/parties.ts';
 import { partyCommand } from './commands/party.ts';
+import { payoutCommand } from './commands/payout.ts';
 import { policyCommand } from './commands/policy.ts';
 import { resetCommand, stopCommand } from './commands/stack.ts';
 import {
@@ -41,6 +42,7 @@ export function buildProgram(io: Io): Command {
     faucetCommand(io),
     transferCommand(io),
     transfersCommand(io),
+    payoutCommand(io),
     messageCommand(io),
     approvalsCommand(io),
     decideCommand(io, 'approve'),

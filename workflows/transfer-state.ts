@@ -23,7 +23,6 @@ import type {
   FailureInfo,
   TransferInput,
   TransferPhase,
-  TransferStatus,
 } from '../schema/contracts/saga.ts';
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { ApprovalDesk } from './approvals.ts';
