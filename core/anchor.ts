@@ -7,8 +7,8 @@ import type { DomainEvent, EventData } from '../schema/contracts/events.ts';
 import type { AnchorRequest, LeasedAnchor } from '../schema/contracts/intent.ts';
 import type { RequestId } from '../schema/contracts/primitives.ts';
 import { MAX_INTENT_LIFETIME_MS } from './intent.ts';
-import type { PaymentIntent } from './payout.ts';
 import type { Fold, Lease } from './ports/ledger.ts';
+import type { PaymentIntent } from './ports/payment.ts';
 import { anchorResource } from './rules/effects.ts';
 
 /** The lease outlives the intent by this much: a transfer that begins in its last moment still finds it. */

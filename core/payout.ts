@@ -1,6 +1,5 @@
 /** Payouts: reading them, their digest, their words, and what they have in common with transfers. */
 import { KeysagaError } from '../schema/contracts/errors.ts';
-import type { TransferIntent } from '../schema/contracts/intent.ts';
 import { PayoutIntent, type PayoutLine } from '../schema/contracts/payout.ts';
 import type { LineFate, LineGroup } from '../schema/contracts/payout-saga.ts';
 import { assetName, formatAmount, networkFamily, networkName } from './assets.ts';
@@ -12,31 +11,13 @@ import {
   isPrintable,
   parseIntent,
   requireAnchorOfChain,
+  requireChildPath,
   requireIntentFrame,
   timeWords,
 } from './intent.ts';
 import { parseWith } from './parse.ts';
+import { isPayout, type PaymentIntent } from './ports/payment.ts';
 import { digestHex } from './signed.ts';
-
-/** What moves value: one payment, or a list of them. */
-export type PaymentIntent = TransferIntent | PayoutIntent;
-
-export const isPayout = (intent: PaymentIntent): intent is PayoutIntent => 'lines' in intent;
-
-/** What counts against limits and balance, in the asset's smallest unit. */
-export const totalOf = (intent: PaymentIntent): string =>
-  isPayout(intent) ? intent.total : intent.amount;
-
-/** Each payment, with the name of its fields in errors: `lines[17].destination`; of a transfer `destination`. */
-export type NamedLine = Pick<PayoutLine, 'destination' | 'amount'> & { readonly prefix: string };
-export const linesOf = (intent: PaymentIntent): readonly NamedLine[] =>
-  isPayout(intent)
-    ? intent.lines.map(({ destination, amount }, i) => ({
-        destination,
-        amount,
-        prefix: `lines[${i}].`,
-      }))
-    : [{ destination: intent.destination, amount: intent.amount, prefix: '' }];
 
 const refuse = (field: string, message: string): never => {
   throw new KeysagaError('InvalidInput', `payout: ${field}: ${message}`, { field });
@@ -50,6 +31,7 @@ const refuse = (field: string, message: string): never => {
 export function parsePayout(x: unknown): PayoutIntent {
   const payout = parseShape(x);
   requireIntentFrame(payout);
+  requireChildPath(payout);
   requireAnchorOfChain(payout);
   let sum = 0n;
   for (const [i, { destination, amount, reference }] of payout.lines.entries()) {
@@ -79,14 +61,6 @@ function parseShape(x: unknown): PayoutIntent {
   }
 }
 
-/** For chains where one transaction makes one payment. Throws `ChainUnsupported` (`chain`) for a payout. */
-export function requireTransfer(intent: PaymentIntent): TransferIntent {
-  if (!isPayout(intent)) return intent;
-  throw new KeysagaError('ChainUnsupported', 'Payouts are not made on this chain.', {
-    field: 'chain',
-  });
-}
-
 /** SHA-256 of the payout's signed form (`keysaga/payout-intent/v1`), hex. What approvals name. */
 export const payoutDigest = (payout: PayoutIntent): string => digestHex('payout-intent', payout);
 
@@ -108,6 +82,7 @@ export function describePayout(payout: PayoutIntent): IntentLine[] {
   return [
     { label: 'Request', value: payout.requestId },
     { label: 'From wallet', value: payout.walletId },
+    ...(payout.path === undefined ? [] : [{ label: 'From path', value: payout.path }]),
     { label: 'Network', value: `${networkName(chain)} (${chain})` },
     { label: 'Asset', value: assetName(chain, asset) },
     { label: 'Payments', value: String(lines.length) },

@@ -2,7 +2,7 @@
  * The board an operator reads in the Temporal UI (`setCurrentDetails`): Markdown without table borders, so lists
  * and padded cells in a code fence, and text marks instead of colours.
  */
-import { isPayout, type PaymentIntent } from '../core/payout.ts';
+import { isPayout, type PaymentIntent } from '../core/ports/payment.ts';
 import type { MessageStatus } from '../schema/contracts/message-saga.ts';
 import type { LineGroup } from '../schema/contracts/payout-saga.ts';
 import type {

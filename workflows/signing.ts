@@ -3,7 +3,7 @@
  * refusal of the intent leads to a void.
  */
 import { CancellationScope } from '@temporalio/workflow';
-import { isPayout } from '../core/payout.ts';
+import { isPayout } from '../core/ports/payment.ts';
 import type { Built } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';

@@ -8,7 +8,8 @@ import {
   setHandler,
   sleep,
 } from '@temporalio/workflow';
-import { isPayout, lineGroups, type PaymentIntent } from '../core/payout.ts';
+import { lineGroups } from '../core/payout.ts';
+import { isPayout, type PaymentIntent } from '../core/ports/payment.ts';
 import { TRANSFER_MACHINE } from '../core/transfer/machine.ts';
 import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';

@@ -12,7 +12,7 @@ import {
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
-import { isPayout } from '../core/payout.ts';
+import { isPayout } from '../core/ports/payment.ts';
 import type { BuildAnswer, Reservation } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';

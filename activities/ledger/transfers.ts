@@ -2,14 +2,9 @@
 import { anchorFold, giveBack, requireAnchorLeased } from '../../core/anchor.ts';
 import { checkApproval } from '../../core/approvals.ts';
 import { decideMessage, messageFold } from '../../core/messages/aggregate.ts';
-import {
-  isPayout,
-  linesOf,
-  type PaymentIntent,
-  parsePayment,
-  paymentDigest,
-} from '../../core/payout.ts';
+import { parsePayment, paymentDigest } from '../../core/payout.ts';
 import type { Lease, Transaction } from '../../core/ports/ledger.ts';
+import { isPayout, linesOf, type PaymentIntent } from '../../core/ports/payment.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
   decideTransfer,

@@ -6,7 +6,7 @@
 import { accountOf } from '../../core/account.ts';
 import { requireOnceValidQuorum, requireQuorum, requireStartDelay } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
-import { type PaymentIntent, parsePayout, payoutDigest, totalOf } from '../../core/payout.ts';
+import { parsePayout, payoutDigest } from '../../core/payout.ts';
 import { effectiveDailyLimit, limitFor, voidFeeCap } from '../../core/policy.ts';
 import type { DecodedTransaction } from '../../core/ports/blockchain.ts';
 import type {
@@ -16,6 +16,7 @@ import type {
   ShareRow,
   Standing,
 } from '../../core/ports/party-store.ts';
+import { type PaymentIntent, totalOf } from '../../core/ports/payment.ts';
 import {
   DAY_MS,
   dailySpent,

@@ -1,9 +1,9 @@
 /** The `Blockchain` port for Bitcoin wallets, Taproot and P2WPKH: see README.md for where to start. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-import { linesOf, type NamedLine, type PaymentIntent } from '../../core/payout.ts';
 import type { BitcoinOutputs, WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import type { Blockchain, BuildResult, LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
+import { linesOf, type NamedLine } from '../../core/ports/payment.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';

@@ -1,7 +1,6 @@
 /** `Blockchain` of one Ethereum network: transfers of ether and ERC-20 tokens, one nonce each. See README.md. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
-import { type PaymentIntent, requireTransfer } from '../../core/payout.ts';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import {
@@ -9,6 +8,7 @@ import {
   type NonceCounts,
   nonceOfResource,
 } from '../../core/ports/ethereum-nonces.ts';
+import { type PaymentIntent, requireTransfer } from '../../core/ports/payment.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';

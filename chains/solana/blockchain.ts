@@ -2,10 +2,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hexToBytes } from '@noble/hashes/utils.js';
 import { base58 } from '@scure/base';
-import { type PaymentIntent, requireTransfer } from '../../core/payout.ts';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { NonceAccounts } from '../../core/ports/nonce-accounts.ts';
+import { type PaymentIntent, requireTransfer } from '../../core/ports/payment.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';

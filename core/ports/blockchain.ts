@@ -11,7 +11,7 @@ import type {
   TransactionStatus,
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
-import type { PaymentIntent } from '../payout.ts';
+import type { PaymentIntent } from './payment.ts';
 
 /**
  * Everything a transaction does. A party signs only when it can account for each entry; whatever a codec cannot

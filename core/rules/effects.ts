@@ -3,8 +3,8 @@ import { type ErrorDetails, KeysagaError } from '../../schema/contracts/errors.t
 import type { Anchor } from '../../schema/contracts/intent.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { networkFamily } from '../assets.ts';
-import type { PaymentIntent } from '../payout.ts';
 import type { DecodedTransaction, TransactionEffect } from '../ports/blockchain.ts';
+import type { PaymentIntent } from '../ports/payment.ts';
 
 export type TransactionCheck = {
   readonly intent: PaymentIntent;

@@ -2,8 +2,8 @@
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { AssetLimit, Policy } from '../../schema/contracts/policy.ts';
 import { anchorDemanded } from '../anchor.ts';
-import { linesOf, type NamedLine, totalOf } from '../payout.ts';
 import { limitFor, voidFeeCap } from '../policy.ts';
+import { linesOf, type NamedLine, totalOf } from '../ports/payment.ts';
 import {
   accountFor,
   mismatch,

@@ -19,8 +19,8 @@ import type {
   SignedTransaction,
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
-import { isPayout } from '../payout.ts';
 import type { Lease } from '../ports/ledger.ts';
+import { isPayout } from '../ports/payment.ts';
 import { advance, impliedPhase, reportedPhase } from './machine.ts';
 import {
   finalPayment,

@@ -8,8 +8,8 @@ import type {
   SignedTransaction,
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
-import type { PaymentIntent } from '../payout.ts';
 import type { Fold } from '../ports/ledger.ts';
+import type { PaymentIntent } from '../ports/payment.ts';
 import { advanceSignature, type SignatureState } from './life-cycle.ts';
 import type { PhaseFacts } from './machine.ts';
 

@@ -12,9 +12,9 @@ import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { RequestId } from '../../schema/contracts/primitives.ts';
 import { anchorDemanded } from '../anchor.ts';
-import { linesOf, type PaymentIntent, totalOf } from '../payout.ts';
 import { effectiveDailyLimit, limitFor } from '../policy.ts';
 import type { Fold } from '../ports/ledger.ts';
+import { linesOf, type PaymentIntent, totalOf } from '../ports/payment.ts';
 
 export const DAY_MS = 86_400_000;
 

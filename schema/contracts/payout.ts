@@ -1,7 +1,7 @@
 /** Payouts: a list of payments that is approved as one. */
 import * as z from 'zod';
 import { Anchor } from './intent.ts';
-import { Caip2, IsoTime, PositiveDecimal, RequestId, WalletId } from './primitives.ts';
+import { AccountPath, Caip2, IsoTime, PositiveDecimal, RequestId, WalletId } from './primitives.ts';
 
 export const MAX_PAYOUT_LINES = 500;
 
@@ -31,5 +31,7 @@ export const PayoutIntent = z.strictObject({
   expiresAt: IsoTime,
   memo: z.string().min(1).max(280).exactOptional(),
   anchor: Anchor.exactOptional(),
+  /** The deposit address that pays; absent: the wallet's own. */
+  path: AccountPath.exactOptional(),
 });
 export type PayoutIntent = z.infer<typeof PayoutIntent>;

@@ -4,9 +4,8 @@
  * does not have; it never fails.
  */
 import { and, eq, sql } from 'drizzle-orm';
-import { isPayout, totalOf } from '../../core/payout.ts';
 import type { StoredEvent } from '../../core/ports/ledger.ts';
-import type { Initiated } from '../../core/transfer/index.ts';
+import { isPayout, totalOf } from '../../core/ports/payment.ts';
 import { approvals, parties, policies, transfers, wallets } from '../../schema/db/coordinator.ts';
 import type { FollowTransaction } from './follow.ts';
 
@@ -67,7 +66,7 @@ const expectApprovals = (
 /** A transfer's row, or a payout's. */
 const initiated = async (
   tx: FollowTransaction,
-  { data, position, at }: { data: Initiated; position: number; at: string },
+  { data, position, at }: Of<'keysaga.transfer.initiated.v1' | 'keysaga.payout.initiated.v1'>,
 ): Promise<void> => {
   const { intent } = data;
   await tx

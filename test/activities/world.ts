@@ -14,10 +14,10 @@ import {
 import { createSolanaCodec, encodeTransfer, feeOf } from '../../chains/solana/codec.ts';
 import { certificateOf } from '../../core/certificates.ts';
 import { intentDigest } from '../../core/intent.ts';
-import { requireTransfer } from '../../core/payout.ts';
 import { policyHash, verifySignedPolicy } from '../../core/policy.ts';
 import type { Blockchain } from '../../core/ports/blockchain.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
+import { requireTransfer } from '../../core/ports/payment.ts';
 import { bytesToHex, hexToBytes, publicKeyOf, signObject } from '../../core/signed.ts';
 import { createRegistry } from '../../mpc/index.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
