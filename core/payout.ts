@@ -25,7 +25,8 @@ const refuse = (field: string, message: string): never => {
 
 /**
  * Reads a payout from outside. Beyond the shape: times, memo and anchor as of a transfer; references that show as they
- * are signed; `total` is the sum. Throws `InvalidInput` with `field` (`lines[17].destination`), and `ChainUnsupported`
+ * are signed; no line twice, which is how a list pays somebody double by mistake: where both are meant, their references
+ * differ; `total` is the sum. Throws `InvalidInput` with `field` (`lines[17].destination`), and `ChainUnsupported`
  * (`chain`) where payouts are not made: so far they are one Bitcoin transaction.
  */
 export function parsePayout(x: unknown): PayoutIntent {
@@ -34,10 +35,19 @@ export function parsePayout(x: unknown): PayoutIntent {
   requireChildPath(payout);
   requireAnchorOfChain(payout);
   let sum = 0n;
+  const places = new Map<string, number>();
   for (const [i, { destination, amount, reference }] of payout.lines.entries()) {
     if (!isPrintable(destination)) refuse(`lines[${i}].destination`, 'must be printable ASCII');
     if (reference !== undefined && isDeceptive(reference))
       refuse(`lines[${i}].reference`, 'has characters that do not show as they are signed');
+    const line = JSON.stringify([destination, amount, reference]);
+    const earlier = places.get(line);
+    if (earlier !== undefined)
+      refuse(
+        `lines[${i}]`,
+        `the same as lines[${earlier}]; where both are meant, give each a reference of its own`,
+      );
+    places.set(line, i);
     sum += BigInt(amount);
   }
   if (BigInt(payout.total) !== sum) refuse('total', `the lines add up to ${sum}`);

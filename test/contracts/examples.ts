@@ -53,6 +53,7 @@ const payoutIntent = {
     { destination: 'bcrt1pdestinationofanother', amount: '1' },
   ],
   total: '30001',
+  path: 'm/0/7',
 };
 const anchorRequest = {
   requestId: 'pay-1',

@@ -80,6 +80,7 @@ describe('a payout that is read', () => {
       { lines: list(20).with(17, { destination: 'bcrt1p withaspace', amount: '1' }) },
       'lines[17].destination',
     ],
+    ['a line that stands twice', { lines: list(20).with(17, line(3)) }, 'lines[17]'],
     ['an amount of nothing', { lines: list(3).with(2, line(2, 0)), total: '9' }, 'lines[2].amount'],
     [
       'an unknown field',
@@ -168,7 +169,8 @@ describe('a transaction for a payout', () => {
   it('pays the lines in order, with change anywhere or nowhere', () => {
     check(sound);
     for (const place of [0, 7, 20]) check(sound.toSpliced(place, 0, change));
-    const twice = payout({ lines: [line(3), line(3)] });
+    const lines = [line(3), { ...line(3), reference: 'and again' }];
+    const twice = parsePayout(payout({ lines }));
     check(twice.lines.map(pay), twice);
   });
 
