@@ -162,7 +162,7 @@ async function rebuild(
   const { descriptor, index } = access.row;
   const payer = accountOf(
     descriptor,
-    request.kind === 'sign' ? request.intent.path : undefined,
+    request.kind === 'message' ? undefined : request.intent.path,
     deps.codecs.get(descriptor.network),
   );
   const share = await openShare(deps, access);
