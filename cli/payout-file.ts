@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { parseWith } from '../core/parse.ts';
-import { KeysagaError } from '../schema/contracts/errors.ts';
+import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
 import { MAX_PAYOUT_LINES, type PayoutLine } from '../schema/contracts/payout.ts';
 import { parseAmount } from './amounts.ts';
 
@@ -11,7 +11,15 @@ const Row = z.strictObject({
   amount: z.string(),
   reference: z.string().exactOptional(),
 });
-const Rows = z.array(Row).min(1).max(MAX_PAYOUT_LINES);
+
+/** A record of the file, and where people find it there. */
+type Found = { readonly row: unknown; readonly place: string };
+
+export type PayoutFile = {
+  readonly lines: readonly PayoutLine[];
+  /** Runs what judges the lines; its errors about one of them also say where in the file it stands. */
+  located<T>(work: () => T): T;
+};
 
 const wrong = (field: string, message: string): never => {
   throw new KeysagaError('InvalidInput', `${field}: ${message}`, { field });
@@ -20,32 +28,63 @@ const wrong = (field: string, message: string): never => {
 /**
  * The lines of a file, amounts as `--amount` takes them. `.json`: an array of `{ destination, amount, reference? }`;
  * anything else is CSV (RFC 4180) with a head line that names these columns. Throws `NotFound` (`file`) and `InvalidInput`
- * (`file`, `lines[17].amount`).
+ * (`file`, `lines`, `lines[17].amount`), which also says where in the file that is.
  */
-export function readPayoutFile(path: string, network: string): PayoutLine[] {
+export function readPayoutFile(path: string, network: string): PayoutFile {
   let text: string;
   try {
     text = readFileSync(path, 'utf8');
   } catch (cause) {
     throw new KeysagaError('NotFound', `${path} cannot be read.`, { field: 'file' }, { cause });
   }
-  const rows = parseWith(Rows, path.endsWith('.json') ? json(text) : csv(text), 'lines');
-  return rows.map(({ amount, ...row }, i) => ({
-    ...row,
-    amount: parseAmount(amount, network, `lines[${i}].amount`),
-  }));
+  const found = path.endsWith('.json') ? json(text) : csv(text);
+  if (found.length === 0) wrong('lines', 'the file has none');
+  if (found.length > MAX_PAYOUT_LINES)
+    wrong('lines', `${found.length}, and a payout has at most ${MAX_PAYOUT_LINES}`);
+  const located = <T>(work: () => T): T => {
+    try {
+      return work();
+    } catch (error) {
+      if (!isKeysagaError(error)) throw error;
+      const line = /^lines\[(\d+)\]/.exec(error.details.field ?? '')?.[1];
+      const place = line === undefined ? undefined : found[Number(line)]?.place;
+      if (place === undefined) throw error;
+      throw new KeysagaError(error.code, `${error.message} (${place})`, error.details);
+    }
+  };
+  return {
+    lines: found.map(({ row }, i) => located(() => readRow(row, network, `lines[${i}]`))),
+    located,
+  };
 }
 
-function json(text: string): unknown {
+function readRow(row: unknown, network: string, name: string): PayoutLine {
   try {
-    return JSON.parse(text);
-  } catch {
-    return wrong('file', 'not JSON');
+    const { amount, ...rest } = parseWith(Row, row, name);
+    return { ...rest, amount: parseAmount(amount, network, 'amount') };
+  } catch (error) {
+    if (!isKeysagaError(error, 'InvalidInput')) throw error;
+    const { field = '' } = error.details;
+    const full = field === name ? name : `${name}.${field}`;
+    const why = error.message.slice(error.message.lastIndexOf(`${field}: `) + field.length + 2);
+    return wrong(full, why);
   }
 }
 
-function csv(text: string): unknown[] {
-  const [head = [], ...records] = records4180(text.replace(/^\ufeff/, ''));
+function json(text: string): Found[] {
+  let list: unknown;
+  try {
+    list = JSON.parse(text);
+  } catch {
+    return wrong('file', 'not JSON');
+  }
+  if (!Array.isArray(list)) return wrong('file', 'not a list');
+  return list.map((row, i) => ({ row, place: `entry ${i + 1} of the file` }));
+}
+
+function csv(text: string): Found[] {
+  const [first, ...records] = records4180(text.replace(/^\ufeff/, ''));
+  const head = first?.fields ?? [];
   const names = head.map((name) => name.trim().toLowerCase());
   for (const [i, name] of names.entries()) {
     if (!(name in Row.shape)) wrong('file', `no such column: ${name.slice(0, 40)}`);
@@ -53,21 +92,27 @@ function csv(text: string): unknown[] {
   }
   for (const name of ['destination', 'amount'])
     if (!names.includes(name)) wrong('file', `the head line lacks ${name}`);
-  return records.map((fields, i) => {
+  return records.map(({ fields, at }, i) => {
+    const place = `line ${at} of the file`;
     if (fields.length !== names.length)
-      wrong(`lines[${i}]`, `${fields.length} fields for ${names.length} columns`);
-    return Object.fromEntries(
+      wrong(`lines[${i}]`, `${fields.length} fields for ${names.length} columns (${place})`);
+    const row = Object.fromEntries(
       names
         .map((name, column) => [name, (fields[column] ?? '').trim()] as const)
         // An empty cell says nothing.
         .filter(([name, value]) => name !== 'reference' || value !== ''),
     );
+    return { row, place };
   });
 }
 
-/** Records of fields, quotes resolved; empty lines are none. */
-function records4180(text: string): string[][] {
-  const records: string[][] = [];
+type Record4180 = { readonly fields: readonly string[]; readonly at: number };
+
+/** Records of fields, quotes resolved, with the line of the text that they begin on, from 1; empty lines are none. */
+function records4180(text: string): Record4180[] {
+  const records: Record4180[] = [];
+  let line = 1;
+  let at = 1;
   let fields: string[] = [];
   let field = '';
   let quoted = false;
@@ -80,18 +125,19 @@ function records4180(text: string): string[][] {
   const endRecord = () => {
     const empty = fields.length === 0 && field.trim() === '' && !wasQuoted;
     endField();
-    if (!empty) records.push(fields);
+    if (!empty) records.push({ fields, at });
     fields = [];
+    at = line;
   };
   for (let i = 0; i < text.length; i++) {
     const c = text.charAt(i);
+    if (c === '\n') line += 1;
     if (quoted) {
       if (c !== '"') field += c;
       else if (text[i + 1] === '"') field += text[++i];
       else quoted = false;
     } else if (c === '"') {
-      if (field.trim() !== '' || wasQuoted)
-        wrong('file', `a stray quote in record ${records.length}`);
+      if (field.trim() !== '' || wasQuoted) wrong('file', `a stray quote on line ${line}`);
       field = '';
       quoted = true;
       wasQuoted = true;
@@ -99,7 +145,7 @@ function records4180(text: string): string[][] {
     else if (c === '\n') endRecord();
     else if (c !== '\r') field += c;
   }
-  if (quoted) wrong('file', 'a quote is not closed');
+  if (quoted) wrong('file', `the quote of line ${at} is not closed`);
   endRecord();
   return records;
 }

@@ -1,6 +1,6 @@
 /** `keysaga payout start | show | cancel`: a list of payments with one approval, paid by one transaction. */
 import { Command } from 'commander';
-import type { KeysagaClient } from '../../client/index.ts';
+import { anchoredOn, anchorRequestFor, type KeysagaClient } from '../../client/index.ts';
 import { eachLine, parsePayout, sumOf } from '../../core/payout.ts';
 import type { PayoutIntent } from '../../schema/contracts/payout.ts';
 import { parseAmount, parseSpan } from '../amounts.ts';
@@ -10,12 +10,14 @@ import { EXIT } from '../exit-codes.ts';
 import { type Io, table } from '../io.ts';
 import { readPayoutFile } from '../payout-file.ts';
 import { decidedBy, intentLines } from '../words.ts';
-import { freshRequestId } from './transfer.ts';
+import { demanded, freshRequestId } from './transfer.ts';
 
 type PayoutOptions = {
   readonly wallet: string;
   readonly feeCap: string;
   readonly memo?: string;
+  readonly path?: string;
+  readonly anchor?: boolean;
   readonly requestId?: string;
   readonly expires: string;
   readonly json?: boolean;
@@ -25,8 +27,19 @@ type PayoutOptions = {
 async function sameAgain(client: KeysagaClient, again: PayoutIntent): Promise<PayoutIntent> {
   const first = await client.payoutStatus(again.requestId).catch(() => undefined);
   if (first === undefined) return again;
-  const { issuedAt, expiresAt } = first.intent;
-  return { ...again, issuedAt, expiresAt };
+  const { issuedAt, expiresAt, anchor } = first.intent;
+  return { ...again, issuedAt, expiresAt, ...(anchor === undefined ? {} : { anchor }) };
+}
+
+/** On an anchor where one is asked for, or the policy demands it for the total. */
+async function anchored(
+  client: KeysagaClient,
+  intent: PayoutIntent,
+  asked: boolean,
+): Promise<PayoutIntent> {
+  const payment = { ...intent, amount: intent.total };
+  if (intent.anchor !== undefined || !(asked || (await demanded(client, payment)))) return intent;
+  return anchoredOn(intent, await client.anchor(anchorRequestFor(payment)));
 }
 
 const startCommand = (io: Io): Command =>
@@ -34,28 +47,33 @@ const startCommand = (io: Io): Command =>
     .argument('<file>', 'CSV with columns destination, amount and reference, or JSON')
     .requiredOption('--wallet <id>', 'wallet to pay from')
     .requiredOption('--fee-cap <amount>', 'the highest network fee, for everything together')
+    .option('--path <path>', 'pay from a deposit address such as m/0/7 (wallet addresses)')
     .option('--memo <text>', 'for the people who approve; never on chain')
     .option('--request-id <id>', 'the same id is the same payout; default: a new one')
     .option('--expires <time>', 'how long it may be approved and signed: 30m, 24h, 7d', '24h')
+    .option('--anchor', 'as of a transfer; done unasked where the policy demands it')
     .action(async (file: string, options: PayoutOptions) => {
       const context = contextOf(io, options);
       await context.withClient(async (client, { config }) => {
         const { walletId, network } = await client.wallet(options.wallet);
-        const lines = readPayoutFile(file, network);
+        const list = readPayoutFile(file, network);
         const now = Date.now();
-        const drafted = parsePayout({
+        const draft = {
           requestId: options.requestId ?? freshRequestId('p', new Date(now)),
           walletId,
           chain: network,
           asset: 'native',
-          lines,
-          total: sumOf(lines),
+          lines: list.lines,
+          total: sumOf(list.lines),
           feeCap: parseAmount(options.feeCap, network, 'fee-cap'),
           issuedAt: new Date(now).toISOString(),
           expiresAt: new Date(now + parseSpan(options.expires, 'expires')).toISOString(),
           ...(options.memo === undefined ? {} : { memo: options.memo }),
-        });
-        const intent = options.requestId === undefined ? drafted : await sameAgain(client, drafted);
+          ...(options.path === undefined ? {} : { path: options.path }),
+        };
+        const drafted = list.located(() => parsePayout(draft));
+        const meant = options.requestId === undefined ? drafted : await sameAgain(client, drafted);
+        const intent = await anchored(client, meant, options.anchor === true);
         const started = await client.payout(intent);
         const link = sagaLink(config, started.workflowId);
         context.print(
