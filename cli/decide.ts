@@ -61,23 +61,30 @@ const KINDS: readonly [Kind, ...Kind[]] = [
 const digestOf = ({ intent }: Decidable): string =>
   'message' in intent ? messageIntentDigest(intent) : paymentDigest(intent);
 
-/** Throws `NotFound` when none is known under this id. */
+const OPEN: ReadonlySet<string> = new Set(['Initiated', 'AwaitingApprovals', 'Preparing']);
+
+/**
+ * The one that can still be decided: a request of another kind under the same id has failed, and must not hide it. Throws
+ * `NotFound` when none is known under this id.
+ */
 async function decidable(
   client: KeysagaClient,
   requestId: string,
 ): Promise<{ readonly kind: Kind; readonly before: Decidable }> {
   let first: unknown;
+  let closed: { readonly kind: Kind; readonly before: Decidable } | undefined;
   for (const kind of KINDS)
     try {
-      return { kind, before: await kind.status(client, requestId) };
+      const found = { kind, before: await kind.status(client, requestId) };
+      if (OPEN.has(found.before.phase)) return found;
+      closed ??= found;
     } catch (error) {
       if (!isKeysagaError(error, 'NotFound')) throw error;
       first ??= error;
     }
+  if (closed !== undefined) return closed;
   throw first;
 }
-
-const OPEN: ReadonlySet<string> = new Set(['Initiated', 'AwaitingApprovals', 'Preparing']);
 
 /**
  * Throws `StateConflict` when nobody can decide any more, what the saga refused the decision with, or `TimeLimit` when

@@ -12,7 +12,6 @@ import {
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
-import { isPayout } from '../core/ports/payment.ts';
 import type { BuildAnswer, Reservation } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
@@ -115,10 +114,6 @@ const reservation = (saga: TransferSaga): Promise<Reservation> =>
     workflowId: workflowInfo().workflowId,
   });
 
-/** A ledger of an earlier release knows of no payouts, nor of who asks. */
-const myself = (saga: TransferSaga): { readonly workflowId?: string } =>
-  isPayout(saga.intent) ? { workflowId: workflowInfo().workflowId } : {};
-
 async function reserve(saga: TransferSaga): Promise<void> {
   const { requestId } = saga.intent;
   saga.undos.register({
@@ -128,7 +123,7 @@ async function reserve(saga: TransferSaga): Promise<void> {
         'undoLedger',
         'undo: release the reservation',
         saga.group(),
-      ).release({ requestId, reason: saga.failure?.code ?? 'undone', ...myself(saga) });
+      ).release({ requestId, reason: saga.failure?.code ?? 'undone', ...saga.self });
       // A run of an earlier release has no answer in its history.
       saga.nonceKept = released?.fillsGap === true;
     },
@@ -321,7 +316,7 @@ async function end(
       requestId: saga.intent.requestId,
       failure,
       ...(voidTransactionId === undefined ? {} : { voidTransactionId }),
-      ...myself(saga),
+      ...saga.self,
     }),
   );
   saga.enter('Failed');

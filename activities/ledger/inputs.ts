@@ -65,6 +65,7 @@ export const inputs = {
     requestId: RequestId,
     phase: TransferPhase,
     reason: Reason.exactOptional(),
+    workflowId: WorkflowId.exactOptional(),
   }),
   recordUndo: z.strictObject({
     requestId: RequestId,

@@ -64,8 +64,8 @@ const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
   );
 
 /**
- * Transfers and payouts share their request ids, and an undo names no more than its id: that of one must not end the
- * other. Sagas of earlier releases do not say who they are, and are transfers.
+ * Transfers and payouts share their request ids, and what a saga reports or undoes names no more than its id: that of one
+ * must not end the other. Sagas of earlier releases do not say who they are, and are transfers.
  */
 const isAnothers = (state: Transfer, workflowId: string | undefined): boolean =>
   workflowId === undefined ? isPayout(state.intent) : state.workflowId !== workflowId;
@@ -382,9 +382,10 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     },
 
     recordPhase: async (input) => {
-      const { requestId, phase, reason } = parse('recordPhase', input);
+      const { requestId, phase, reason, workflowId } = parse('recordPhase', input);
       await commit(deps, 'recordPhase', async (tx) => {
         const { transfer, version } = await loadTransfer(tx.events, requestId);
+        if (isAnothers(transfer, workflowId)) return;
         await appendTransfer(tx, requestId, version, decideTransfer.phase(transfer, phase, reason));
       });
     },

@@ -98,7 +98,7 @@ export interface LedgerActivities {
   }): Promise<Reservation>;
   /**
    * Refuses with `PivotPassed` when the payment may be out, or is. `fillsGap`: as in `Reservation`. `workflowId`: the saga
-   * that asks; that of another request under the same id changes nothing, here and in `fail`.
+   * that asks; that of another request under the same id changes nothing, here, in `fail` and in `recordPhase`.
    */
   release(input: {
     requestId: RequestId;
