@@ -115,7 +115,7 @@ async function commandLine(): Promise<Run> {
 }
 
 describe('a payout', () => {
-  it('of a file is approved at the command line and pays every line once, two processes killed on the way', {
+  it('of a file is approved at the command line and pays every line once, the coordinator killed twice on the way', {
     timeout: 240_000,
   }, async () => {
     const run = await commandLine();
@@ -142,7 +142,7 @@ describe('a payout', () => {
     await platform.client.transfer(rival);
     await expect(platform.client.result(id)).rejects.toMatchObject({ code: 'RequestConflict' });
 
-    const points = ['party.release:after-commit', 'broadcast:before-commit'];
+    const points = ['passPivot:after-commit', 'broadcast:before-commit'];
     for (const point of points) armFailPoint(platform.failPoints, point);
     for (const who of [first, second]) await run('approve', id, '--as', who?.name ?? '', '--yes');
     const status = await ended(id);
