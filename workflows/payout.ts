@@ -9,12 +9,13 @@ import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import { PayoutInput, type PayoutResult } from '../schema/contracts/payout-saga.ts';
 import { rethrowDefect } from './defects.ts';
+import { linesOfSaga } from './payout-lines.ts';
 import { payAndSettle } from './transfer.ts';
 import { TransferSaga } from './transfer-state.ts';
 
 export async function payout(raw: PayoutInput): Promise<PayoutResult> {
   const saga = new TransferSaga(readInput(raw));
-  return { ...(await payAndSettle(saga)), lines: saga.lines };
+  return { ...(await payAndSettle(saga)), lines: linesOfSaga(saga) };
 }
 
 function readInput(raw: unknown): PayoutInput {

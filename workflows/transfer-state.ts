@@ -7,9 +7,7 @@ import {
   setCurrentDetails,
   setHandler,
   sleep,
-  workflowInfo,
 } from '@temporalio/workflow';
-import { lineGroups } from '../core/payout.ts';
 import { isPayout, type PaymentIntent } from '../core/ports/payment.ts';
 import { TRANSFER_MACHINE } from '../core/transfer/machine.ts';
 import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
@@ -17,21 +15,16 @@ import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
 import type { SigningPurpose } from '../schema/contracts/party.ts';
-import type { LineGroup, PayoutInput } from '../schema/contracts/payout-saga.ts';
 import type { TransferPolicy } from '../schema/contracts/policy-change.ts';
 import type { AttemptId } from '../schema/contracts/primitives.ts';
-import type {
-  CancelReceipt,
-  FailureInfo,
-  TransferInput,
-  TransferPhase,
-} from '../schema/contracts/saga.ts';
+import type { CancelReceipt, FailureInfo, TransferPhase } from '../schema/contracts/saga.ts';
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { ApprovalDesk } from './approvals.ts';
 import { Background } from './background.ts';
 import { type PaymentStatus, transferBoard } from './board.ts';
 import { isoNow, PhaseClock } from './clock.ts';
 import { cancelUpdate, paymentStatus, policyChangedSignal } from './messages.ts';
+import { linesOfSaga, type PaymentInput, whoAsks } from './payout-lines.ts';
 import { refreshForStranger } from './policy-watch.ts';
 import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
 import { Progress } from './progress.ts';
@@ -41,8 +34,6 @@ import { ledger, PhaseGroups } from './steps.ts';
 
 const approvalsOf = (decisions: readonly SignedApproval[]): readonly SignedApproval[] =>
   decisions.filter(({ approval }) => approval.decision === 'approve');
-
-export type PaymentInput = TransferInput | PayoutInput;
 
 /** A transfer, or a payout: a list that one transaction pays. */
 export class TransferSaga {
@@ -247,11 +238,6 @@ export class TransferSaga {
     this.waitingFor = waitingFor;
     this.changed();
   }
-  /** Who asks the ledger: of a payout, since one of an earlier release knows of no payouts, nor takes the name. */
-  get self(): { readonly workflowId?: string } {
-    return isPayout(this.intent) ? { workflowId: workflowInfo().workflowId } : {};
-  }
-
   /** Appends the phase to the ledger beside the path; phases that other events imply are not repeated there. */
   recordPhase(reason?: string): void {
     const { phase } = this.clock;
@@ -260,7 +246,7 @@ export class TransferSaga {
         requestId: this.intent.requestId,
         phase,
         ...(reason === undefined ? {} : { reason }),
-        ...this.self,
+        ...whoAsks(this.intent),
       }),
     );
   }
@@ -271,24 +257,11 @@ export class TransferSaga {
     setCurrentDetails(transferBoard(this.status()));
   }
 
-  /** Where the lines of a payout stand; none of a transfer. */
-  get lines(): LineGroup[] {
-    if (!isPayout(this.intent)) return [];
-    const { phase } = this.clock;
-    return lineGroups(this.intent, {
-      ended: phase === 'Completed' ? 'paid' : phase === 'Failed' ? 'not-paid' : undefined,
-      pivotPassed: this.pivotPassed,
-      sent: this.sent,
-      transactionId: this.transactionId,
-      voidTransactionId: this.voidTransactionId,
-    });
-  }
-
   status(): PaymentStatus {
     return {
       phase: this.clock.phase,
       intent: this.intent,
-      ...(isPayout(this.intent) ? { lines: this.lines } : {}),
+      ...(isPayout(this.intent) ? { lines: linesOfSaga(this) } : {}),
       intentDigest: this.input.intentDigest,
       quorum: this.quorum,
       approvals: [...this.desk.decisions],

@@ -18,6 +18,7 @@ import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.
 import { TransferInput, type TransferResult } from '../schema/contracts/saga.ts';
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { rethrowDefect } from './defects.ts';
+import { whoAsks } from './payout-lines.ts';
 import { followsPolicy, PolicyChangeWait, refreshPolicy, waitForQuorum } from './policy-watch.ts';
 import { signTransaction } from './signing.ts';
 import { chain, ledger } from './steps.ts';
@@ -123,7 +124,7 @@ async function reserve(saga: TransferSaga): Promise<void> {
         'undoLedger',
         'undo: release the reservation',
         saga.group(),
-      ).release({ requestId, reason: saga.failure?.code ?? 'undone', ...saga.self });
+      ).release({ requestId, reason: saga.failure?.code ?? 'undone', ...whoAsks(saga.intent) });
       // A run of an earlier release has no answer in its history.
       saga.nonceKept = released?.fillsGap === true;
     },
@@ -316,7 +317,7 @@ async function end(
       requestId: saga.intent.requestId,
       failure,
       ...(voidTransactionId === undefined ? {} : { voidTransactionId }),
-      ...saga.self,
+      ...whoAsks(saga.intent),
     }),
   );
   saga.enter('Failed');

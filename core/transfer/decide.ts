@@ -20,9 +20,9 @@ import type {
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
 import type { Lease } from '../ports/ledger.ts';
-import { isPayout } from '../ports/payment.ts';
 import { advance, impliedPhase, reportedPhase } from './machine.ts';
 import {
+  beginning,
   finalPayment,
   type Initiated,
   lineOver,
@@ -70,12 +70,7 @@ export function existing(state: TransferState, requestId: string): Transfer {
 
 /** Throws `RequestConflict` when the id stands with another intent or workflow. */
 export function initiate(state: TransferState, data: Initiated): DomainEvent[] {
-  if (state === null) {
-    const { intent, ...rest } = data;
-    return isPayout(intent)
-      ? [{ type: 'keysaga.payout.initiated.v1', data: { ...rest, intent } }]
-      : [{ type: 'keysaga.transfer.initiated.v1', data: { ...rest, intent } }];
-  }
+  if (state === null) return [beginning(data)];
   if (state.intentDigest !== data.intentDigest || state.workflowId !== data.workflowId)
     refuse('RequestConflict', state, 'the request id was used with another body.', {
       field: state.intentDigest === data.intentDigest ? 'workflowId' : 'intentDigest',

@@ -9,7 +9,7 @@ import type {
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
 import type { Fold } from '../ports/ledger.ts';
-import type { PaymentIntent } from '../ports/payment.ts';
+import { isPayout, type PaymentIntent } from '../ports/payment.ts';
 import { advanceSignature, type SignatureState } from './life-cycle.ts';
 import type { PhaseFacts } from './machine.ts';
 
@@ -73,6 +73,13 @@ const both = <T>(value: T): PerPurpose<T> => ({ payment: value, void: value });
 export type Initiated = Omit<EventData<'keysaga.transfer.initiated.v1'>, 'intent'> & {
   readonly intent: PaymentIntent;
 };
+
+/** The first event: of a payout it has a type of its own. */
+export function beginning({ intent, ...rest }: Initiated): DomainEvent {
+  return isPayout(intent)
+    ? { type: 'keysaga.payout.initiated.v1', data: { ...rest, intent } }
+    : { type: 'keysaga.transfer.initiated.v1', data: { ...rest, intent } };
+}
 
 const initiated = (data: Initiated): Transfer => ({
   requestId: data.requestId,
