@@ -4,7 +4,7 @@ import { checkApproval } from '../../core/approvals.ts';
 import { decideMessage, messageFold } from '../../core/messages/aggregate.ts';
 import { parsePayment, paymentDigest } from '../../core/payout.ts';
 import type { Lease, Transaction } from '../../core/ports/ledger.ts';
-import { isPayout, linesOf, type PaymentIntent } from '../../core/ports/payment.ts';
+import type { PaymentIntent } from '../../core/ports/payment.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
   decideTransfer,
@@ -23,6 +23,7 @@ import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { type CoordinatorDeps, commit } from './deps.ts';
+import { checkDestinations } from './destinations.ts';
 import { leftBy } from './earlier.ts';
 import { parse } from './inputs.ts';
 import { knownPolicies, policyByHash } from './policy.ts';
@@ -31,6 +32,7 @@ import {
   closeLeases,
   closeReservation,
   createKeyReader,
+  isAnothers,
   loadTransfer,
   payerOf,
   releaseHeld,
@@ -62,13 +64,6 @@ const begun = (requestId: RequestId, cause?: unknown): KeysagaError =>
     { requestId },
     { cause },
   );
-
-/**
- * Transfers and payouts share their request ids, and what a saga reports or undoes names no more than its id: that of one
- * must not end the other. Sagas of earlier releases do not say who they are, and are transfers.
- */
-const isAnothers = (state: Transfer, workflowId: string | undefined): boolean =>
-  workflowId === undefined ? isPayout(state.intent) : state.workflowId !== workflowId;
 
 export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
   const { uow, chains, policies, protocols, clock } = deps;
@@ -109,18 +104,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
       throw new KeysagaError('IntentExpired', `The intent expired at ${intent.expiresAt}.`, {
         field: 'expiresAt',
       });
-    const { codec } = chains.get(intent.chain);
-    for (const { destination, prefix } of linesOf(intent))
-      try {
-        codec.checkAddress(destination);
-      } catch (error) {
-        if (prefix === '' || !isKeysagaError(error, 'InvalidInput')) throw error;
-        const field = `${prefix}destination`;
-        throw new KeysagaError(error.code, `${field}: ${error.message}`, {
-          ...error.details,
-          field,
-        });
-      }
+    checkDestinations(chains.get(intent.chain).codec, intent);
   };
 
   /** Undefined: the balance was read before a spend that the wallet knows of by now. */
