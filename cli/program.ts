@@ -8,6 +8,7 @@ import { partiesCommand } from './commands/parties.ts';
 import { partyCommand } from './commands/party.ts';
 import { payoutCommand } from './commands/payout.ts';
 import { policyCommand } from './commands/policy.ts';
+import { poolCommand } from './commands/pool.ts';
 import { resetCommand, stopCommand } from './commands/stack.ts';
 import {
   cancelCommand,
@@ -52,6 +53,7 @@ export function buildProgram(io: Io): Command {
     partiesCommand(io),
     partyCommand(io),
     policyCommand(io),
+    poolCommand(io),
     doctorCommand(io),
     keyCommand(io, 'approver'),
     keyCommand(io, 'administrator'),

@@ -115,8 +115,8 @@ async function waitingSagas<I>(
 
 function summary(info: WorkflowExecutionInfo) {
   const id = parseWorkflowId(info.workflowId);
-  if (id.kind === 'policy')
-    throw new KeysagaError('InvalidInput', 'A policy change has no request id.', {
+  if (id.kind === 'policy' || id.kind === 'pool')
+    throw new KeysagaError('InvalidInput', 'A policy change or a pool has no request id.', {
       field: 'workflowId',
     });
   return {

@@ -10,10 +10,10 @@ import { detailsOfOrder, summaryOfOrder } from '../schema/contracts/summaries.ts
 import { WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import { clientError } from './errors.ts';
 import type { Pins } from './policies.ts';
-import { PolicyClient } from './policy-client.ts';
+import { PoolClient } from './pool-client.ts';
 import { type Started, startOnce } from './start.ts';
 
-export class OrderClient extends PolicyClient {
+export class OrderClient extends PoolClient {
   readonly #client: Client;
   readonly #pins: Pins;
   readonly #limitMs: number;

@@ -5,16 +5,17 @@
  */
 import { CancellationScope, type EventGroupMarker, uuid4 } from '@temporalio/workflow';
 import { withDefaults } from '../core/transfer/limits.ts';
-import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
+import type { Built, PartyReport, Reservation } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
 import type { TransferIntent } from '../schema/contracts/intent.ts';
 import type { PrepareRequest } from '../schema/contracts/party.ts';
+import type { PooledPresignature } from '../schema/contracts/pool.ts';
 import type { AttemptId, PartyId } from '../schema/contracts/primitives.ts';
 import type { SagaLimits } from '../schema/contracts/saga.ts';
 import type { Background } from './background.ts';
 import { AttemptFailed, type CeremonyOutcome, type PartyFailure, runCeremony } from './ceremony.ts';
-import { isIntentLevel } from './codes.ts';
+import { isIntentLevel, isPoolLevel } from './codes.ts';
 import { abortUndo } from './owed.ts';
 import { followsPolicy } from './policy-watch.ts';
 import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
@@ -65,7 +66,13 @@ export type Signable<Signed> = {
   renew?(): Promise<'same' | 'again' | 'rebuild'>;
   /** True when the signing is no longer wanted: waits end early, and `ready` throws. */
   moot(): boolean;
-  request(signers: readonly PartyId[], attempt: AttemptId): PrepareRequest;
+  /** Presignatures of one signer set, for one attempt: the first, if those parties are asked first. */
+  readonly pooled?: Built['pooled'];
+  request(
+    signers: readonly PartyId[],
+    attempt: AttemptId,
+    pooled?: readonly PooledPresignature[],
+  ): PrepareRequest;
   /** An attempt begins; all its parties are prepared. */
   enter(phase: 'Preparing' | 'Signing'): void;
   /** Resolves when the first request for a last round may leave. */
@@ -74,6 +81,7 @@ export type Signable<Signed> = {
     signers: readonly PartyId[],
     attempt: AttemptId,
     outcome: CeremonyOutcome,
+    pooled: boolean,
   ): Promise<Signed>;
 };
 
@@ -90,6 +98,7 @@ export async function sign<Signed>(
   let waves = 0;
   /** Parties refused for the policy's version since it was last asked for with success. */
   let stale = false;
+  let { pooled } = job;
   for (;;) {
     if (stale && job.renew !== undefined && followsPolicy()) {
       const renewed = await job.renew();
@@ -108,11 +117,14 @@ export async function sign<Signed>(
       continue;
     }
     if (saga.waitingFor.startsWith('parties')) saga.wait('');
-    const attempt = uuid4() as AttemptId;
-    const outcome = await attemptSigning(saga, job, signers, attempt);
+    const lent = pooled?.signers.join() === signers.join() ? pooled : undefined;
+    // Asked for once: whatever becomes of the attempt, its presignatures are gone.
+    pooled = undefined;
+    const attempt = lent?.attempt ?? (uuid4() as AttemptId);
+    const outcome = await attemptSigning(saga, job, signers, attempt, lent);
     if (outcome.failures === undefined) {
       try {
-        return await job.attach(signers, attempt, outcome);
+        return await job.attach(signers, attempt, outcome, lent !== undefined);
       } catch (error) {
         // The coordinator itself found a bad share, or could not combine: other signers, fresh nonces.
         const failure = fromFailure(error, { timeout: 'ChainUnavailable' });
@@ -121,7 +133,9 @@ export async function sign<Signed>(
       }
     } else {
       for (const { party: id, error } of outcome.failures) {
-        if (error.code === 'PartyUnavailable') quorum.lost(id);
+        // It has no such presignature (any more), which says nothing of the party: it signs in all rounds.
+        if (lent !== undefined && isPoolLevel(error.code)) quorum.retrySets();
+        else if (error.code === 'PartyUnavailable') quorum.lost(id);
         else blame(quorum, key.parties, id, error);
       }
       stale ||= outcome.failures.some(({ error }) => error.code === 'PolicyUnknown');
@@ -139,13 +153,14 @@ async function attemptSigning(
   job: Signable<unknown>,
   signers: readonly PartyId[],
   attempt: AttemptId,
+  lent: Built['pooled'],
 ): Promise<AttemptOutcome> {
   const { intent, reservation } = saga;
   const { key } = reservation;
   saga.attempt = attempt;
   saga.attempts += 1;
   job.enter('Preparing');
-  const request = job.request(signers, attempt);
+  const request = job.request(signers, attempt, lent?.presignatures);
   const aborts = saga.undos.register(
     ...signers.map((id) =>
       abortUndo({
@@ -161,7 +176,7 @@ async function attemptSigning(
   try {
     const outcome = await runCeremony({
       request,
-      rounds: reservation.signRounds,
+      rounds: lent?.rounds ?? reservation.signRounds,
       progress: saga.progress,
       limits: saga.input.limits ?? {},
       reports: saga.reports,

@@ -28,3 +28,7 @@ const INTENT_LEVEL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ProtocolUnsupported',
 ]);
 export const isIntentLevel = (code: ErrorCode): boolean => INTENT_LEVEL.has(code);
+
+/** The presignatures of an attempt are refused: another attempt does without. */
+export const isPoolLevel = (code: ErrorCode): boolean =>
+  code === 'PresignatureUsed' || code === 'PresignatureStale';

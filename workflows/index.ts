@@ -5,5 +5,6 @@ export { deliverOrder } from './deliver-order.ts';
 export { deliverUndo } from './deliver-undo.ts';
 export { generateKey } from './generate-key.ts';
 export { payout } from './payout.ts';
+export { presignaturePool } from './presignature-pool.ts';
 export { signMessage } from './sign-message.ts';
 export { transfer } from './transfer.ts';

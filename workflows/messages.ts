@@ -4,6 +4,7 @@ import type { SignedApproval } from '../schema/contracts/approval.ts';
 import type { LeasedAnchor } from '../schema/contracts/intent.ts';
 import type { MessageStatus } from '../schema/contracts/message-saga.ts';
 import type { PolicyChangeStatus } from '../schema/contracts/policy-change.ts';
+import type { PoolStatus } from '../schema/contracts/pool.ts';
 import type { ApprovalReceipt, CancelReceipt, KeygenStatus } from '../schema/contracts/saga.ts';
 import { MESSAGES } from '../schema/contracts/temporal.ts';
 import type { PaymentStatus } from './board.ts';
@@ -22,4 +23,9 @@ export const cancelUpdate = defineUpdate<CancelReceipt>(MESSAGES.cancel);
 export const paymentStatus = defineQuery<PaymentStatus>(MESSAGES.status);
 export const messageStatus = defineQuery<MessageStatus>(MESSAGES.status);
 export const policyChangeStatus = defineQuery<PolicyChangeStatus>(MESSAGES.status);
+/** Marks, if they parse; and it looks at its stock now. */
+export const fillPoolSignal = defineSignal<[unknown?]>(MESSAGES.fillPool);
+/** With a reason. */
+export const dropPoolSignal = defineSignal<[unknown?]>(MESSAGES.dropPool);
+export const poolStatus = defineQuery<PoolStatus>(MESSAGES.status);
 export const keygenStatus = defineQuery<KeygenStatus>(MESSAGES.status);

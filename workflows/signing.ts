@@ -30,7 +30,8 @@ export function signTransaction(
     ...job,
     ranking: built.ranking,
     refusable: purpose === 'payment',
-    request: (signers, attempt) => {
+    ...(built.pooled === undefined ? {} : { pooled: built.pooled }),
+    request: (signers, attempt, pooled) => {
       const { key, policyHash } = saga.reservation;
       const common = {
         requestId: intent.requestId,
@@ -42,6 +43,7 @@ export function signTransaction(
         approvals: saga.approvalsFor(purpose),
         policyHash,
         unsigned: built.unsigned,
+        ...(pooled === undefined ? {} : { pooled: [...pooled] }),
       };
       return isPayout(intent)
         ? { kind: 'payout', ...common, intent }
@@ -51,7 +53,7 @@ export function signTransaction(
       if (purpose === 'payment') saga.enter(phase);
     },
     pivot: (attempt) => passPivot(saga, job, attempt),
-    attach: (signers, attempt, { rounds }) =>
+    attach: (signers, attempt, { rounds }, pooled) =>
       chain('attach', `attach ${purpose}`, saga.group()).attach({
         requestId: intent.requestId,
         purpose,
@@ -59,6 +61,7 @@ export function signTransaction(
         unsigned: built.unsigned,
         signers,
         rounds,
+        ...(pooled ? { pooled: true as const } : {}),
       }),
   });
 }

@@ -8,6 +8,7 @@ import {
   CancellationScope,
   condition,
   patched,
+  uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
@@ -15,6 +16,7 @@ import { parseWith } from '../core/parse.ts';
 import type { BuildAnswer, Reservation } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
+import type { AttemptId } from '../schema/contracts/primitives.ts';
 import { TransferInput, type TransferResult } from '../schema/contracts/saga.ts';
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { rethrowDefect } from './defects.ts';
@@ -201,10 +203,13 @@ function registerRelease(saga: TransferSaga): void {
 async function build(saga: TransferSaga): Promise<BuildAnswer> {
   const { intent } = saga;
   saga.enter('Preparing', 'a lease and the unsigned transaction');
+  // Past the pivot an earlier run may have asked for some already: it signs in all rounds.
+  const usePool = !saga.pivotPassed && patched('pool') ? (uuid4() as AttemptId) : undefined;
   const step = () =>
     chain('build', 'build the payment', saga.group()).build({
       intent,
       policyHash: saga.reservation.policyHash,
+      ...(usePool === undefined ? {} : { usePool }),
     });
   if (saga.pivotPassed) {
     const built = await saga

@@ -95,14 +95,21 @@ function combined<T>(
     readonly rounds: readonly (readonly Envelope[])[];
     readonly messages: readonly Uint8Array[];
     readonly tweak?: Uint8Array | undefined;
+    readonly pooled?: true | undefined;
   },
   use: (signatures: readonly Uint8Array[]) => T,
 ): T {
-  const { signers, rounds, messages, tweak } = signing;
+  const { signers, rounds, messages, tweak, pooled } = signing;
   const indices = signerIndices(key, signers);
   const bodies = bodiesOf(context, key, signers, rounds);
   try {
-    const signatures = context.protocols.get(key.protocol).aggregate({
+    const protocol = context.protocols.get(key.protocol);
+    const combiner = pooled === true ? protocol.presigning : protocol;
+    if (combiner === undefined)
+      throw new KeysagaError('ProtocolUnsupported', `${key.protocol} makes no presignatures.`, {
+        field: 'pooled',
+      });
+    const signatures = combiner.aggregate({
       threshold: key.threshold,
       parties: key.parties.length,
       publicPackage: hexToBytes(key.publicPackage),
@@ -120,7 +127,10 @@ function combined<T>(
 export const createAttach =
   (context: ChainContext): ChainActivities['attach'] =>
   async (input) => {
-    const { requestId, purpose, attempt, unsigned, signers, rounds } = parse('attach', input);
+    const { requestId, purpose, attempt, unsigned, signers, rounds, pooled } = parse(
+      'attach',
+      input,
+    );
     const { transfer } = await loadTransfer(context.uow.events, requestId);
     const stored = transfer.signed[purpose];
     if (stored !== null) return stored;
@@ -147,11 +157,12 @@ export const createAttach =
     const signed = combined(
       context,
       key,
-      { signers, rounds, messages, tweak: payer.tweak },
+      { signers, rounds, messages, tweak: payer.tweak, pooled },
       (signatures) => codec.attach(unsigned, publicKey, signatures),
     );
     return commit(context, 'attach', async (tx) => {
       const { transfer: now, version } = await loadTransfer(tx.events, requestId);
+      if (pooled === true) await tx.pools.spent(attempt);
       // Another attempt was first: its bytes are the transaction, these are forgotten.
       const first = now.signed[purpose];
       if (first !== null) return first;

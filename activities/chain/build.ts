@@ -9,7 +9,8 @@ import { decideTransfer, type Purpose, type Transfer } from '../../core/transfer
 import type { BuildAnswer, Built, ChainActivities } from '../../schema/contracts/activities.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
-import type { RequestId } from '../../schema/contracts/primitives.ts';
+import type { PooledPresignature, PoolRef } from '../../schema/contracts/pool.ts';
+import type { AttemptId, RequestId } from '../../schema/contracts/primitives.ts';
 import { commit } from '../ledger/deps.ts';
 import { knownPolicies, movePolicy, transferPolicyOf } from '../ledger/policy.ts';
 import { appendTransfer, loadTransfer, payerOf } from '../ledger/state.ts';
@@ -17,6 +18,9 @@ import type { ChainContext } from './deps.ts';
 import { parse } from './inputs.ts';
 import { lockLeases, openLeaser } from './leaser.ts';
 import { createReleaseLease } from './release.ts';
+
+/** A presignature that is lent must outlast the way to its parties. */
+const LEAST_LIFE_MS = 60_000;
 
 type BuildActivities = Pick<ChainActivities, 'build' | 'buildVoid' | 'releaseLease'>;
 
@@ -59,6 +63,48 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       ...(signed === null ? {} : { signed }),
     };
   };
+  /** One presignature for each digest, when a pool of this key has as many. */
+  const lend = async (
+    tx: Transaction,
+    key: KeyDescriptor,
+    { intent }: Transfer,
+    { unsigned, ranking }: Built,
+    attempt: AttemptId,
+  ): Promise<Partial<Built>> => {
+    const { presigning } = context.protocols.get(key.protocol);
+    // A child key presigns inline: with the nonce known before the tweak, signatures could be forged.
+    if (presigning === undefined || intent.path !== undefined) return {};
+    const { codec } = chains.get(intent.chain);
+    const { length } = codec.messages(unsigned, hexToBytes(key.publicKey));
+    const { online } = presigning.rounds;
+    const [lent, filled] = await Promise.all([
+      tx.pools.lentTo(attempt),
+      tx.pools.holding(key, length, LEAST_LIFE_MS),
+    ]);
+    // A repeat, as far as this attempt is concerned.
+    if (lent !== undefined) return pooledBy(lent.signers, lent.presignatures);
+    if (filled.length === 0) return {};
+    // A set that has failed of late would cost more time than its presignatures save.
+    const steady = await tx.parties.steady(key.parties);
+    for (const signers of filled) {
+      if (!signers.every((signer) => steady.includes(signer))) continue;
+      const pool = { keyId: key.keyId, epoch: key.epoch, signers };
+      const presignatures = await tx.pools.lend(pool, attempt, length, LEAST_LIFE_MS);
+      if (presignatures.length > 0) return pooledBy(signers, presignatures);
+    }
+    return {};
+
+    function pooledBy(
+      signers: PoolRef['signers'],
+      presignatures: readonly PooledPresignature[],
+    ): Partial<Built> {
+      return {
+        pooled: { attempt, signers, presignatures, rounds: online },
+        // They are asked first.
+        ranking: [...signers, ...ranking.filter((party) => !signers.includes(party))],
+      };
+    }
+  };
   const fixed = (transfer: Transfer, purpose: Purpose): boolean =>
     transfer.pivots[purpose].length > 0 || transfer.signed[purpose] !== null;
 
@@ -70,6 +116,7 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
     asked: Transfer,
     result: BuildResult,
     feeCap: bigint,
+    usePool?: AttemptId,
   ): Promise<Built> => {
     const requestId = asked.requestId as RequestId;
     await lockLeases(tx, requestId);
@@ -93,7 +140,9 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       ...transfer,
       built: { ...transfer.built, [purpose]: { unsigned, fee: String(fee), leases } },
     };
-    return answer(tx, now, purpose, key);
+    const built = await answer(tx, now, purpose, key);
+    if (usePool === undefined) return built;
+    return { ...built, ...(await lend(tx, key, now, built, usePool)) };
   };
 
   const build = async (input: unknown): Promise<BuildAnswer> => {
@@ -101,7 +150,7 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
     if (fixed(transfer, 'payment'))
       return uow.transaction((tx) => answer(tx, transfer, 'payment', key));
     decideTransfer.requireBuildable(transfer, 'payment');
-    const { policyHash: counted } = parse('build', input);
+    const { policyHash: counted, usePool } = parse('build', input);
     const force = await context.policies.inForce(key.policyId, key);
     // The answer is what tells the saga of a change: no step of its own before every transfer.
     if (
@@ -120,7 +169,7 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
       const intent = { ...transfer.intent, feeCap: String(feeCap) };
       const result = await chains.get(intent.chain).build(intent, payer, leaser);
       return await commit(context, 'build', (tx) =>
-        record(tx, 'payment', key, transfer, result, feeCap),
+        record(tx, 'payment', key, transfer, result, feeCap, usePool),
       );
     } catch (error) {
       // The first failure is the one to tell; what is not given back here is at the next try or the undo.

@@ -10,7 +10,11 @@ import { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 
 export const inputs = {
   // The intent has rules beyond its shape: `parseIntent` reads it.
-  build: z.strictObject({ intent: z.unknown(), policyHash: Hex32.exactOptional() }),
+  build: z.strictObject({
+    intent: z.unknown(),
+    policyHash: Hex32.exactOptional(),
+    usePool: AttemptId.exactOptional(),
+  }),
   leaseAnchor: z.strictObject({ request: AnchorRequest }),
   releaseAnchor: z.strictObject({ requestId: RequestId, reason: z.string().max(500) }),
   releaseLease: z.strictObject({ requestId: RequestId, fillGap: z.literal(true).exactOptional() }),
@@ -21,6 +25,7 @@ export const inputs = {
     unsigned: UnsignedTransaction,
     signers: z.array(PartyId).min(2).max(16),
     rounds: z.array(z.array(Envelope).max(512)).min(1).max(32),
+    pooled: z.literal(true).exactOptional(),
   }),
   attachMessage: z.strictObject({
     requestId: RequestId,

@@ -4,6 +4,7 @@ import { type CoordinatorDeps, failPointsOf } from './deps.ts';
 import { createKeyLedger } from './keys.ts';
 import { createMessageLedger } from './messages.ts';
 import { createPolicyLedger } from './policy.ts';
+import { createPoolLedger } from './pools.ts';
 import { createTransferLedger } from './transfers.ts';
 
 export type { CoordinatorDeps } from './deps.ts';
@@ -30,6 +31,8 @@ export const LEDGER_FAIL_POINTS = failPointsOf([
   'recordPolicyReceipt',
   'recordPolicyFork',
   'transferPolicy',
+  'stockPack',
+  'dropPool',
 ]);
 
 export const createLedgerActivities = (deps: CoordinatorDeps): LedgerActivities => ({
@@ -37,4 +40,5 @@ export const createLedgerActivities = (deps: CoordinatorDeps): LedgerActivities 
   ...createKeyLedger(deps),
   ...createPolicyLedger(deps),
   ...createMessageLedger(deps),
+  ...createPoolLedger(deps),
 });

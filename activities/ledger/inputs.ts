@@ -14,6 +14,12 @@ import {
   PolicyVersion,
 } from '../../schema/contracts/policy-change.ts';
 import {
+  DropPoolInput,
+  PoolInput,
+  PoolQuery,
+  StockPackInput,
+} from '../../schema/contracts/pool.ts';
+import {
   AttemptId,
   Hex32,
   PartyId,
@@ -107,6 +113,10 @@ export const inputs = {
   policyWaiters: z.strictObject({ policyId: PolicyId }),
   transferPolicy: z.strictObject({ requestId: RequestId }),
   readPolicy: PolicyQuery,
+  stockPack: StockPackInput,
+  lookAtPool: PoolInput.pick({ walletId: true, signers: true }),
+  dropPool: DropPoolInput,
+  readPools: PoolQuery,
   failKey: z.strictObject({ requestId: RequestId, failure: FailureInfo }),
 } as const;
 

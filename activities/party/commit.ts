@@ -7,7 +7,7 @@ import {
   type RoundRow,
   type SessionRow,
 } from '../../core/ports/party-store.ts';
-import type { KeygenOutput } from '../../core/ports/protocol.ts';
+import type { KeygenOutput, PresignOutput } from '../../core/ports/protocol.ts';
 import { checkLine } from '../../core/rules/line.ts';
 import { bytesToHex } from '../../core/signed.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
@@ -23,7 +23,8 @@ import { advance, barredBeside, noteCommitted, noteLast } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import { sealOutbox } from './envelopes.ts';
 import type { Computed, RoundTask } from './live-runs.ts';
-import { backupName, closedError, erase, newDataKeyId } from './sessions.ts';
+import { sealPack } from './pool.ts';
+import { backupName, closedError, dataKeysOf, erase, newDataKeyId } from './sessions.ts';
 import { settleAccess, shareContext } from './shares.ts';
 
 /** `head`: of the link that the commit added to the release chain. */
@@ -46,19 +47,20 @@ export async function commitOutbox(
     ? await committed((tx) => plain(deps, tx, row, round, computed.outboxHash, outbox))
     : row.kind === 'sign'
       ? await committed((tx) => release(deps, tx, row, round, computed.outboxHash, outbox))
-      : await certify(deps, row, round, computed, outbox);
+      : row.kind === 'presign'
+        ? await stockPack(deps, row, round, computed, outbox, committed)
+        : await certify(deps, row, round, computed, outbox);
   if (!closed) {
     await deps.failPoints.at('party.round:after-outbox-commit');
     return answer;
   }
-  await deps.failPoints.at(
-    row.kind === 'sign' ? 'party.release:after-commit' : 'party.certify:after-commit',
-  );
+  await deps.failPoints.at(COMMITTED[row.kind]);
   // The session's secrets go before the shares leave; the sweep at start finishes what a crash here leaves.
   wipe();
   // Without a link of its own it answers with what another instance has committed, and may not have noted yet.
   const note = head === undefined ? noteCommitted(deps) : noteLast(deps, head);
-  const erased = erase(deps, [row.dataKeyId]);
+  // Those of the presignatures too: from here no copy of the database, however old, can answer with them again.
+  const erased = erase(deps, dataKeysOf(row));
   for (const done of await Promise.allSettled([note, erased]))
     if (done.status === 'rejected') throw done.reason;
   if (row.kind === 'sign') await deps.failPoints.at('party.release:after-erasure');
@@ -73,6 +75,12 @@ export async function commitOutbox(
     });
   }
 }
+
+const COMMITTED = {
+  sign: 'party.release:after-commit',
+  presign: 'party.presign:after-commit',
+  keygen: 'party.certify:after-commit',
+} as const;
 
 /** The answer to a round, as it was given and will be for ever. */
 export function answerOf(row: SessionRow, stored: RoundRow): RoundAnswer {
@@ -105,7 +113,7 @@ async function relock(
   if (stored?.outbox) return { stored: answerOf(current, stored), now };
   if (!isOpen(current.state)) throw closedError(current);
   if (current.expiresAt <= now) throw closedError({ ...current, state: 'expired' });
-  const barred = row.kind === 'sign' ? await barredBeside(tx, row, 'share') : undefined;
+  const barred = row.kind === 'keygen' ? undefined : await barredBeside(tx, row, 'share');
   if (barred !== undefined) throw barred;
   return { now };
 }
@@ -146,7 +154,12 @@ async function release(
   outbox: Envelope[],
 ): Promise<Committed> {
   const { intentDigest, line, request } = row;
-  if (intentDigest === null || line === null || request.kind === 'keygen')
+  if (
+    intentDigest === null ||
+    line === null ||
+    request.kind === 'keygen' ||
+    request.kind === 'presign'
+  )
     throw new KeysagaError(
       'Internal',
       'A signing session without a line.',
@@ -176,6 +189,7 @@ async function release(
       tx.setLineState(intentDigest, line, purpose === 'void' ? 'void' : 'released'),
       ...(purpose === 'void' ? [] : [tx.markSpent(intentDigest, line, now)]),
       tx.updateSession(row.attempt, { state: 'released', sealedSeed: null, closedAt: now }),
+      ...(row.pooledKeys.length === 0 ? [] : [tx.endPresignatures(row.attempt, 'spent', now)]),
       tx.audit({
         kind: 'shares-released',
         keyId: row.keyId,
@@ -189,6 +203,51 @@ async function release(
   });
   await deps.failPoints.at('party.release:before-commit');
   return { answer: reply(row, round, outbox, true), closed: true, head };
+}
+
+/**
+ * End of presigning: the pack is sealed, then stocked in the commit that ends its session. Nothing of it leaves the party.
+ */
+async function stockPack(
+  deps: PartyDeps,
+  row: SessionRow,
+  round: number,
+  computed: Computed,
+  outbox: Envelope[],
+  committed: (work: (tx: PartyTransaction) => Promise<Committed>) => Promise<Committed>,
+): Promise<Committed> {
+  const { request, sessionId } = row;
+  const output = computed.output as PresignOutput | undefined;
+  if (request.kind !== 'presign' || output === undefined || sessionId === null)
+    throw new KeysagaError('Internal', 'Presigning without a pack.', {}, { retryable: false });
+  const { keyId, epoch, attempt } = row;
+  const sealed = await sealPack(deps, row, sessionId, output);
+  let unused = false;
+  const done = await committed(async (tx) => {
+    const { stored, now } = await relock(deps, tx, row, round);
+    unused = stored !== undefined;
+    if (stored !== undefined) return { answer: stored, closed: true };
+    const { signers, packExpiresAt } = request;
+    const expiresAt = Date.parse(packExpiresAt);
+    await tx.insertPack(
+      { packId: sessionId, keyId, epoch, signers, createdAt: now, expiresAt },
+      sealed,
+    );
+    const { outboxHash } = computed;
+    await tx.setOutbox(attempt, round, { outboxHash, outbox, keygen: null, at: now });
+    await tx.updateSession(attempt, { state: 'released', sealedSeed: null, closedAt: now });
+    const detail = { packId: sessionId, count: `${sealed.length}` };
+    await tx.audit({ kind: 'pack-stocked', keyId, attempt, at: now, detail });
+    await deps.failPoints.at('party.presign:before-commit');
+    return { answer: reply(row, round, outbox, true), closed: true };
+  });
+  // Another instance was first. After a failure whose commit is in doubt the sweep finds out whose keys these are.
+  if (unused)
+    await erase(
+      deps,
+      sealed.map(({ dataKeyId }) => dataKeyId),
+    );
+  return done;
 }
 
 /**

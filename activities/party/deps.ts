@@ -43,6 +43,10 @@ export type PartyDeps = {
 export const PARTY_FAIL_POINTS = [
   'party.prepare:before-commit',
   'party.prepare:after-commit',
+  'party.bind:before-commit',
+  'party.bind:after-commit',
+  'party.presign:before-commit',
+  'party.presign:after-commit',
   'party.round:before-inbox-commit',
   'party.round:after-inbox-commit',
   'party.round:before-outbox-commit',

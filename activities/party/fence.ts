@@ -10,7 +10,8 @@ import type { SignedHead, SignedPrepareAnswer } from '../../schema/contracts/par
 import { fencedError, HeadInDoubt } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import type { LiveRuns } from './live-runs.ts';
-import { closeSession, erase } from './sessions.ts';
+import { dropAllPacks } from './pool.ts';
+import { closeSession, dataKeysOf, erase } from './sessions.ts';
 
 /** A head of this party, as a peer showed it, that its database does not know. */
 export class RestoreWitnessed extends Error {
@@ -106,7 +107,7 @@ async function record(
 const AT_ONCE = 100;
 
 /**
- * Tombstones of all open sessions, and their data keys destroyed. Nothing else is: what a restored database says about
+ * Tombstones of all open sessions, and their data keys destroyed; all packs dropped. Nothing else is: what a restored database says about
  * shares, ceremonies and their backups may be older than what became of them.
  */
 export async function dropSessions(deps: PartyDeps, live: LiveRuns): Promise<void> {
@@ -124,11 +125,12 @@ export async function dropSessions(deps: PartyDeps, live: LiveRuns): Promise<voi
     live.retain(new Set());
     await erase(
       deps,
-      closed.map((row) => row.dataKeyId),
+      closed.flatMap((row) => dataKeysOf(row)),
     );
     // Those that another transaction holds are closed by the next sweep; no round of theirs is served meanwhile.
-    if (closed.length < AT_ONCE) return;
+    if (closed.length < AT_ONCE) break;
   }
+  await dropAllPacks(deps);
 }
 
 /**

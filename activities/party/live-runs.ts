@@ -5,19 +5,26 @@
 import { accountOf } from '../../core/account.ts';
 import { messageDigest } from '../../core/messages/intent.ts';
 import type { CeremonyLog, CeremonyRun } from '../../core/ports/ceremonies.ts';
-import type { RoundRow, SessionRow } from '../../core/ports/party-store.ts';
-import type { KeygenOutput, RoundOutcome, SignOutput } from '../../core/ports/protocol.ts';
+import type { PresignatureRow, RoundRow, SessionRow } from '../../core/ports/party-store.ts';
+import type {
+  KeygenOutput,
+  PresignOutput,
+  RoundOutcome,
+  SignOutput,
+} from '../../core/ports/protocol.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { PrepareMessage, PreparePayout, PrepareSign } from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 import { openInbox } from './envelopes.ts';
+import { openPresignatures } from './pool.ts';
 import { seedContext } from './prepare.ts';
 import { openShare, type ShareAccess } from './shares.ts';
 
-export type LiveRun = CeremonyRun<KeygenOutput | SignOutput>;
-export type Computed = RoundOutcome<KeygenOutput | SignOutput> & { readonly outboxHash: string };
+type Output = KeygenOutput | SignOutput | PresignOutput;
+export type LiveRun = CeremonyRun<Output>;
+export type Computed = RoundOutcome<Output> & { readonly outboxHash: string };
 
 export interface LiveRuns {
   /** One at a time per attempt, within this process; across instances the session row's lock decides. */
@@ -90,12 +97,19 @@ export type RoundTask = {
   readonly run: LiveRun | undefined;
   /** The share of a signing session whose run must be rebuilt. */
   readonly share: ShareAccess | undefined;
+  /** The presignatures of a session that signs with them, and the key that they are of. */
+  readonly presigned?: PresignedAccess | undefined;
+};
+
+export type PresignedAccess = {
+  readonly rows: readonly PresignatureRow[];
+  readonly share: Pick<ShareAccess['row'], 'descriptor' | 'index'>;
 };
 
 /** Runs one round, and the rounds before it when the run must be rebuilt. A run that failed has disposed of itself. */
 export async function computeRound(
   deps: PartyDeps,
-  { row, rounds, round, run: given, share }: RoundTask,
+  { row, rounds, round, run: given, share, presigned }: RoundTask,
 ): Promise<{ readonly computed: Computed; readonly run: LiveRun }> {
   let seed: Uint8Array | undefined;
   let run = given;
@@ -110,7 +124,7 @@ export async function computeRound(
     return seed;
   };
   try {
-    run ??= await rebuild(deps, row, rounds, round, await openSeed(), share);
+    run ??= await rebuild(deps, { row, rounds, round, share, presigned }, await openSeed());
     const asked = rounds.find((r) => r.round === round);
     if (asked === undefined) throw new KeysagaError('Internal', 'The inbox was not committed.');
     const computed = run.round(round, await openInbox(deps, row, asked.inbox, openSeed));
@@ -125,11 +139,8 @@ export async function computeRound(
 
 async function rebuild(
   deps: PartyDeps,
-  row: SessionRow,
-  rounds: readonly RoundRow[],
-  round: number,
+  { row, rounds, round, share: access, presigned }: Omit<RoundTask, 'run'>,
   seed: Uint8Array,
-  access: ShareAccess | undefined,
 ): Promise<LiveRun> {
   if (row.sessionId === null)
     throw new KeysagaError('RoundOutOfOrder', 'The session has not begun.', { field: 'round' });
@@ -157,9 +168,37 @@ async function rebuild(
       log,
     );
   }
+  if ('pooled' in request && request.pooled !== undefined && presigned !== undefined) {
+    const { descriptor, index } = presigned.share;
+    const presignatures = await openPresignatures(deps, row, request.pooled, presigned.rows);
+    try {
+      return deps.ceremonies.online(
+        descriptor.protocol,
+        {
+          ...place(descriptor, index, request.signers, sessionId),
+          presignatures,
+          messages: toSign(deps, request, descriptor),
+        },
+        seed,
+        log,
+      );
+    } finally {
+      for (const bytes of presignatures) bytes.fill(0);
+    }
+  }
   if (access === undefined)
     throw new KeysagaError('KeyNotActive', 'The key share is not active.', { field: 'keyId' });
   const { descriptor, index } = access.row;
+  if (request.kind === 'presign') {
+    const share = await openShare(deps, access);
+    try {
+      const params = place(descriptor, index, request.signers, sessionId);
+      const { count } = request;
+      return deps.ceremonies.presign(descriptor.protocol, { ...params, share, count }, seed, log);
+    } finally {
+      share.fill(0);
+    }
+  }
   const payer = accountOf(
     descriptor,
     request.kind === 'message' ? undefined : request.intent.path,
@@ -172,13 +211,8 @@ async function rebuild(
     return deps.ceremonies.sign(
       descriptor.protocol,
       {
-        index,
-        threshold: descriptor.threshold,
-        parties: descriptor.parties.length,
-        sessionId,
+        ...place(descriptor, index, request.signers, sessionId),
         share,
-        publicPackage: hexToBytes(descriptor.publicPackage),
-        signers: request.signers.map((s) => descriptor.parties.indexOf(s) + 1),
         messages: toSign(deps, request, payer.key),
         ...(payer.tweak === undefined ? {} : { tweak: payer.tweak }),
       },
@@ -189,6 +223,21 @@ async function rebuild(
     share.fill(0);
   }
 }
+
+/** Who signs here, with whom, for which key. */
+const place = (
+  descriptor: KeyDescriptor,
+  index: number,
+  signers: PrepareSign['signers'],
+  sessionId: Uint8Array,
+) => ({
+  index,
+  threshold: descriptor.threshold,
+  parties: descriptor.parties.length,
+  sessionId,
+  publicPackage: hexToBytes(descriptor.publicPackage),
+  signers: signers.map((s) => descriptor.parties.indexOf(s) + 1),
+});
 
 /** Computed by this party from the bytes, or from the message; no digest is ever received. */
 function toSign(

@@ -213,6 +213,8 @@ async function quarantine(
       code: 'KeyQuarantined',
       message: 'The key was quarantined.',
     });
+  // The sweep destroys their data keys.
+  await tx.dropPacks({ by: 'key', keyId }, 'KeyQuarantined', now);
   const standing = await tx.quarantineOrder(keyId);
   if (standing === undefined || Date.parse(standing.issuedAt) < Date.parse(issuedAt))
     await tx.quarantine(keyId, orderId, now);
@@ -248,10 +250,11 @@ async function destroyShare(
     });
   const open = await tx.openSessionsOfKey(keyId, epoch, { lock: true });
   const leases = open
-    .filter((s) => s.kind === 'sign')
+    .filter((s) => s.kind !== 'keygen')
     .map((s) => ({ session: s.attempt, expiresAt: s.expiresAt }));
   decideDestroy(shareAggregate(share, leases), 'order', now);
   await tx.setShareState(keyId, share.attempt, 'destroyed', now);
+  await tx.dropPacks({ by: 'key', keyId, epoch }, 'destroyed', now);
   const detail = { on: 'order', epoch: `${epoch}` };
   await tx.audit({ kind: 'share-destroyed', keyId, attempt: share.attempt, at: now, detail });
   return { share };

@@ -63,5 +63,6 @@ export async function admitKeygen(
     line: null,
     superseded: [],
     head,
+    pooledKeys: [],
   };
 }

@@ -99,5 +99,6 @@ export async function admitMessage(
     line: MESSAGE_LINE,
     superseded,
     head: standing.head,
+    pooledKeys: [],
   };
 }

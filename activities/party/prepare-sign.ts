@@ -34,6 +34,7 @@ import type { PreparePayout, PrepareSign } from '../../schema/contracts/party.ts
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { requireStanding } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
+import { bindPresignatures } from './pool.ts';
 import type { Admission } from './prepare.ts';
 import { closeSession } from './sessions.ts';
 import { requireOpenable } from './shares.ts';
@@ -130,7 +131,7 @@ export async function admitSigning(
     const superseded = await joinLine(tx, joining(request, decoded), digest, line, now);
     const spend = { keyId, line: number, asset: intent.asset, amount: totalOf(intent) };
     await reserveLimit(tx, { spend, digest, policy, share, now, standing });
-    return admission(superseded);
+    return admission(superseded, await bind());
   }
 
   const policies = (await tx.policyVersions(key.policyId)).map((p) => p.document.policy);
@@ -152,18 +153,31 @@ export async function admitSigning(
       asked: decoded.fee,
     });
   }
-  return admission(await joinLine(tx, joining(request, decoded), digest, line, now));
+  const superseded = await joinLine(tx, joining(request, decoded), digest, line, now);
+  return admission(superseded, await bind());
 
-  function admission(superseded: readonly SessionRow[]): Admission {
+  /** Last of all: whatever is refused before it has cost no presignature. */
+  async function bind(): Promise<readonly string[]> {
+    if (request.pooled === undefined) return [];
+    if (intent.path !== undefined)
+      throw new KeysagaError('InvalidInput', 'A child key signs without a presignature.', {
+        field: 'pooled',
+      });
+    const messages = codec.messages(request.unsigned, hexToBytes(key.publicKey));
+    return bindPresignatures(deps, tx, request, request.pooled, messages, now);
+  }
+
+  function admission(superseded: readonly SessionRow[], pooledKeys: readonly string[]): Admission {
     return {
       policyId: key.policyId,
       members: key.parties,
-      machine: ceremonies.describe(key.protocol, 'sign'),
+      machine: ceremonies.describe(key.protocol, request.pooled === undefined ? 'sign' : 'online'),
       lifeMs: settings.signingSessionMs,
       intentDigest: digest,
       line: number,
       superseded,
       head: standing.head,
+      pooledKeys,
     };
   }
 }

@@ -27,6 +27,7 @@ import { guarded } from './fence.ts';
 import type { LiveRuns } from './live-runs.ts';
 import { admitKeygen } from './prepare-keygen.ts';
 import { admitMessage, MESSAGE_LINE } from './prepare-message.ts';
+import { admitPresign } from './prepare-presign.ts';
 import { activeShare, admitSigning, lineOf, paymentOf } from './prepare-sign.ts';
 import { closeSession, eraseClosed, isVoid, newDataKeyId } from './sessions.ts';
 
@@ -43,6 +44,8 @@ export type Admission = {
   readonly superseded: readonly SessionRow[];
   /** Where the release chain stands. */
   readonly head: ReleaseHead;
+  /** Data keys of the presignatures that this session has taken. */
+  readonly pooledKeys: readonly string[];
 };
 
 /** Associated data of a session's sealed seed. */
@@ -81,6 +84,8 @@ export async function prepare(
       return admit(deps, tx, request, requestHash);
     });
   });
+  if ('pooled' in request && request.pooled !== undefined)
+    await deps.failPoints.at('party.bind:after-commit');
   await deps.failPoints.at('party.prepare:after-commit');
   await eraseClosed(deps, superseded);
   return answer;
@@ -92,7 +97,7 @@ export async function prepare(
  * what an earlier count let begin ends with it, as long as nothing has been released.
  */
 async function keepRejections(deps: PartyDeps, request: PrepareRequest): Promise<void> {
-  if (request.kind === 'keygen' || isVoid(request)) return;
+  if (request.kind === 'keygen' || request.kind === 'presign' || isVoid(request)) return;
   const rejections = request.approvals.filter((a) => a.approval.decision === 'reject');
   if (rejections.length === 0) return;
   const { intent, digest, line } = decidedUpon(request);
@@ -154,7 +159,9 @@ async function admit(
       ? await admitKeygen(deps, tx, request)
       : request.kind === 'message'
         ? await admitMessage(deps, tx, request, now)
-        : await admitSigning(deps, tx, request, now);
+        : request.kind === 'presign'
+          ? await admitPresign(deps, tx, request, now)
+          : await admitSigning(deps, tx, request, now);
 
   const seed = deps.random.bytes(32);
   try {
@@ -184,7 +191,7 @@ async function admit(
     };
     await tx.insertSession({
       attempt: request.attempt,
-      kind: request.kind === 'keygen' ? 'keygen' : 'sign',
+      kind: request.kind === 'message' || request.kind === 'payout' ? 'sign' : request.kind,
       keyId: request.keyId,
       epoch: request.epoch,
       requestId: request.requestId,
@@ -203,6 +210,7 @@ async function admit(
       line: admission.line,
       sealedSeed,
       dataKeyId,
+      pooledKeys: admission.pooledKeys,
       dataKeyDestroyed: false,
       failureCode: null,
       failureMessage: null,

@@ -28,8 +28,8 @@ import type { PartyDeps } from './deps.ts';
 import { echoBefore } from './envelopes.ts';
 import { guarded, newestHeads, requireUnwitnessed } from './fence.ts';
 import { computeRound, type LiveRun, type LiveRuns, type RoundTask } from './live-runs.ts';
-import { closedError, closeSession, erase, eraseClosed } from './sessions.ts';
-import { type ShareAccess, sealedShare, settleAccess } from './shares.ts';
+import { closedError, closeSession, dataKeysOf, erase, eraseClosed } from './sessions.ts';
+import { sealedShare, settleAccess } from './shares.ts';
 
 type Begun =
   /** `released`: the data keys that are left of a session that has ended with this answer or one after it. */
@@ -102,7 +102,7 @@ async function begin(
       kind: 'stored',
       answer: answerOf(row, stored),
       ...(row.state === 'released'
-        ? { released: row.dataKeyDestroyed ? [] : [row.dataKeyId] }
+        ? { released: row.dataKeyDestroyed ? [] : dataKeysOf(row) }
         : {}),
     };
   }
@@ -123,7 +123,7 @@ async function begin(
         rounds,
         round: request.round,
         run,
-        share: await shareFor(row),
+        ...(await needed(row)),
       };
   } catch (error) {
     if (!isKeysagaError(error, 'RoundConflict')) throw error;
@@ -158,7 +158,7 @@ async function begin(
     await tx.updateSession(row.attempt, { state: 'running', sessionId, prepared });
     session = { ...row, state: 'running', sessionId, prepared };
   }
-  const share = await shareFor(session);
+  const access = await needed(session);
   await deps.failPoints.at('party.round:before-inbox-commit');
   const committed: RoundRow = {
     round: request.round,
@@ -174,12 +174,22 @@ async function begin(
     rounds: [...rounds, committed],
     round: request.round,
     run,
-    share,
+    ...access,
   };
 
-  /** A run that is not in memory is rebuilt, for which a signer opens its share. */
-  async function shareFor(session: SessionRow): Promise<ShareAccess | undefined> {
-    return run === undefined && session.kind === 'sign' ? sealedShare(tx, session, now) : undefined;
+  /** A run that is not in memory is rebuilt, for which a signer opens its share, or what it made of it ahead of time. */
+  async function needed(session: SessionRow): Promise<Pick<RoundTask, 'share' | 'presigned'>> {
+    if (run !== undefined || session.kind === 'keygen') return { share: undefined };
+    const { keyId, epoch, attempt } = session;
+    if (!('pooled' in session.request) || session.request.pooled === undefined)
+      return { share: await sealedShare(tx, session, now) };
+    const [share, rows] = await Promise.all([
+      tx.liveShare(keyId, epoch),
+      tx.presignaturesOf(attempt),
+    ]);
+    if (share?.state !== 'active')
+      throw new KeysagaError('KeyNotActive', 'The key share is not active.', { field: 'keyId' });
+    return { share: undefined, presigned: { rows, share } };
   }
 }
 
@@ -271,7 +281,7 @@ async function settleFailure(
     if (now.state === 'released') throw error;
     if (!isOpen(now.state)) return { verdict: closedError(now) };
     // After a bar nothing else is said, so that a second failed check tells its peer nothing.
-    const barred = now.kind === 'sign' ? await barredBeside(tx, now, 'update') : undefined;
+    const barred = now.kind !== 'keygen' ? await barredBeside(tx, now, 'update') : undefined;
     const verdict = barred ?? error;
     const { culprit } = verdict.details;
     const failure = { code: verdict.code, message: verdict.message, culprit };
@@ -283,7 +293,7 @@ async function settleFailure(
   });
   if (!('verdict' in settled)) {
     const { now, stored } = settled;
-    if (now.state === 'released') await finishRelease(deps, [now.dataKeyId]);
+    if (now.state === 'released') await finishRelease(deps, dataKeysOf(now));
     return answerOf(now, stored);
   }
   const { verdict, head } = settled;
@@ -310,6 +320,7 @@ async function barCulprit(
     return undefined;
   const at = deps.clock.now();
   await tx.insertBar({ keyId, epoch, peer: culprit, code, attempt, at });
+  await tx.dropPacks({ by: 'key', keyId, epoch, peer: culprit }, 'PeerBarred', at);
   await tx.audit({ kind: 'peer-barred', keyId, attempt, at, detail: { peer: culprit, code } });
   const outboxHash = digestHex('bar', { keyId, epoch, peer: culprit, code });
   const link = { kind: 'bar' as const, attempt, sessionId: sessionId ?? '', outboxHash };

@@ -40,6 +40,8 @@ export async function closeSession(
     await tx.setLineTransactionState(row.attempt, 'closed');
     await tx.releaseSpend(row.intentDigest, row.line);
   }
+  // Burned, whether or not anything was computed: what has been shown a message is shown no other.
+  if (row.pooledKeys.length > 0) await tx.endPresignatures(row.attempt, 'burned', now);
   await tx.audit({
     kind: `session-${state}`,
     keyId: row.keyId,
@@ -73,15 +75,24 @@ export function closedError(row: SessionRow): KeysagaError {
  * Data keys are named after the attempt and never twice alike: two instances, or two tries with a crash between them,
  * must not write over the key under which the other has sealed.
  */
-export const newDataKeyId = (deps: PartyDeps, kind: 'session' | 'share', attempt: string): string =>
-  `${kind}-${attempt}-${bytesToHex(deps.random.bytes(8))}`;
+export const newDataKeyId = (
+  deps: PartyDeps,
+  kind: 'session' | 'share' | 'pack',
+  attempt: string,
+): string => `${kind}-${attempt}-${bytesToHex(deps.random.bytes(8))}`;
 
 export const backupName = (of: { keyId: string; epoch: number; attempt: string }): string =>
   `${of.keyId}.${of.epoch}.${of.attempt}`;
 
+/** The seed's, and those of the presignatures that the session took. */
+export const dataKeysOf = ({
+  dataKeyId,
+  pooledKeys,
+}: Pick<SessionRow, 'dataKeyId' | 'pooledKeys'>): readonly string[] => [dataKeyId, ...pooledKeys];
+
 /** Destroys data keys. The sweep repeats it for whatever a crash left. */
 export async function erase(deps: PartyDeps, dataKeyIds: readonly string[]): Promise<void> {
-  for (const id of dataKeyIds) await deps.sealer.destroy(id);
+  await Promise.all(dataKeyIds.map((id) => deps.sealer.destroy(id)));
 }
 
 /**
@@ -92,11 +103,11 @@ export async function eraseClosed(
   deps: PartyDeps,
   rows: readonly Pick<
     SessionRow,
-    'kind' | 'keyId' | 'epoch' | 'attempt' | 'dataKeyId' | 'failureCode'
+    'kind' | 'keyId' | 'epoch' | 'attempt' | 'dataKeyId' | 'pooledKeys' | 'failureCode'
   >[],
 ): Promise<void> {
   for (const row of rows) {
-    await deps.sealer.destroy(row.dataKeyId);
+    await erase(deps, dataKeysOf(row));
     // What a fence closed may have been certified since, for all that a restored database knows.
     if (row.kind === 'keygen' && row.failureCode !== 'PartyFenced')
       await deps.backup.remove(backupName(row));

@@ -6,7 +6,8 @@ import type { PartyTransaction } from '../../core/ports/party-store.ts';
 import type { PartyDeps } from './deps.ts';
 import { checkChain } from './fence.ts';
 import type { LiveRuns } from './live-runs.ts';
-import { closeSession, erase, eraseClosed } from './sessions.ts';
+import { PACK_KEYS } from './pool.ts';
+import { closeSession, dataKeysOf, erase, eraseClosed } from './sessions.ts';
 
 export type SweepOptions = {
   /** Milliseconds that never go back, whatever the wall clock does. */
@@ -22,7 +23,7 @@ const attemptOf = (dataKeyId: string): string =>
 async function judge(tx: PartyTransaction, present: readonly string[]) {
   const sessions = await tx.sessionsWithDataKey();
   const open = sessions.filter((s) => s.open);
-  const closed = new Set(sessions.filter((s) => !s.open).map((s) => s.dataKeyId));
+  const closed = new Set(sessions.filter((s) => !s.open).flatMap((s) => dataKeysOf(s)));
   const inUse = new Set(open.map((s) => s.dataKeyId));
   const shares = await tx.shareDataKeys();
   const living = new Set(shares.filter((s) => s.state !== 'destroyed').map((s) => s.dataKeyId));
@@ -41,16 +42,22 @@ async function judge(tx: PartyTransaction, present: readonly string[]) {
       : new Set(
           (await tx.shareDataKeys()).filter((s) => s.state !== 'destroyed').map((s) => s.dataKeyId),
         );
+  const pooled = await tx.presignatureKeys();
+  const stocked = new Set(pooled.filter((p) => p.live).map((p) => p.dataKeyId));
+  const ended = new Set(pooled.filter((p) => !p.live).map((p) => p.dataKeyId));
   const destroy = present.filter(
     (id) =>
       closed.has(id) ||
+      ended.has(id) ||
       dead.has(id) ||
       (unowned.includes(id) && over.has(attemptOf(id)) && !certified.has(id)),
   );
   const orphans = present.filter(
-    (id) => id.startsWith('session-') && !inUse.has(id) && !closed.has(id),
+    (id) =>
+      (id.startsWith('session-') && !inUse.has(id) && !closed.has(id)) ||
+      (id.startsWith(PACK_KEYS) && !stocked.has(id) && !ended.has(id)),
   );
-  return { sessions, openAttempts: new Set(open.map((s) => s.attempt)), destroy, orphans };
+  return { sessions, ended, openAttempts: new Set(open.map((s) => s.attempt)), destroy, orphans };
 }
 
 export function createSweep(
@@ -66,12 +73,13 @@ export function createSweep(
       const now = deps.clock.now();
       const rows = await tx.expiredSessions(now);
       for (const row of rows) await closeSession(tx, row, 'expired', now);
+      await tx.dropPacks({ by: 'stale' }, 'expired', now);
       return rows;
     });
     await eraseClosed(deps, expired);
 
     const present = await deps.sealer.list();
-    const { sessions, openAttempts, destroy, orphans } = await deps.store.transaction((tx) =>
+    const { sessions, ended, openAttempts, destroy, orphans } = await deps.store.transaction((tx) =>
       judge(tx, present),
     );
     live.retain(openAttempts);
@@ -90,8 +98,15 @@ export function createSweep(
     );
 
     const left = new Set(await deps.sealer.list());
-    const gone = sessions.filter((s) => !s.open && !left.has(s.dataKeyId)).map((s) => s.attempt);
-    if (gone.length > 0) await deps.store.transaction((tx) => tx.markDataKeysDestroyed(gone));
+    const gone = sessions
+      .filter((s) => !s.open && !dataKeysOf(s).some((id) => left.has(id)))
+      .map((s) => s.attempt);
+    const goneKeys = [...ended].filter((id) => !left.has(id));
+    if (gone.length + goneKeys.length > 0)
+      await deps.store.transaction(async (tx) => {
+        await tx.markDataKeysDestroyed(gone);
+        await tx.markPresignatureKeysDestroyed(goneKeys);
+      });
   };
 }
 
@@ -99,9 +114,9 @@ export function createSweep(
 async function eraseSessions(deps: PartyDeps): Promise<void> {
   const rows = await deps.store.transaction((tx) => tx.sessionsWithDataKey());
   const present = new Set(await deps.sealer.list());
-  const left = rows.filter((row) => !row.open && present.has(row.dataKeyId));
+  const left = rows.filter((row) => !row.open).flatMap((row) => dataKeysOf(row));
   await erase(
     deps,
-    left.map((row) => row.dataKeyId),
+    left.filter((id) => present.has(id)),
   );
 }

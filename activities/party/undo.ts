@@ -35,6 +35,9 @@ export async function abort(deps: PartyDeps, live: LiveRuns, input: unknown): Pr
     const known = found?.keyId === (keyId as string) ? found : undefined;
     const verdict = decideAbort(known);
     if (known === undefined) return { outcome: 'unknown' as const, row: undefined };
+    // The others did not stock it: nobody will ask for any of it. The sweep destroys its data keys.
+    if (known.kind === 'presign' && known.sessionId !== null && !isOpen(known.state))
+      await tx.dropPacks({ by: 'pack', packId: known.sessionId }, 'aborted', deps.clock.now());
     if (verdict !== 'abort') return { outcome: verdict, row: known };
     await closeSession(tx, known, 'aborted', deps.clock.now(), {
       code: 'Cancelled',
@@ -136,7 +139,7 @@ export async function destroy(
       shareAggregate(
         share,
         open
-          .filter((s) => s.kind === 'sign')
+          .filter((s) => s.kind !== 'keygen')
           .map((s) => ({ session: s.attempt, expiresAt: s.expiresAt })),
       ),
       never === undefined ? 'none' : 'never',

@@ -5,6 +5,13 @@
 
 import type { PartyReport } from '../../schema/contracts/activities.ts';
 import type { DomainEvent } from '../../schema/contracts/events.ts';
+import type {
+  DropPoolInput,
+  PooledPresignature,
+  PoolRef,
+  PoolStock,
+  StockPackInput,
+} from '../../schema/contracts/pool.ts';
 import type { LeaseRequest } from './blockchain.ts';
 import type { AccountNonces } from './ethereum-nonces.ts';
 
@@ -76,8 +83,49 @@ export interface Leases {
   setState(owner: string, state: LeaseState, resources?: readonly string[]): Promise<void>;
 }
 
+/** Names of presignatures that the parties hold, and to whom each is lent: once, for ever. */
+export interface Pools {
+  /** Repeating it changes nothing, whatever has been lent of the pack since. */
+  add(pack: StockPackInput): Promise<void>;
+  /** The signer sets that hold at least `count` of the key, none that ends within `leastMs`. */
+  holding(
+    key: Pick<PoolRef, 'keyId' | 'epoch'>,
+    count: number,
+    leastMs: number,
+  ): Promise<readonly PoolRef['signers'][]>;
+  /** What an attempt has been lent before. */
+  lentTo(owner: string): Promise<
+    | {
+        readonly signers: PoolRef['signers'];
+        readonly presignatures: readonly PooledPresignature[];
+      }
+    | undefined
+  >;
+  /**
+   * Takes `count` of those that expire first, all or none (empty), none that ends within `leastMs`. Two takers never get
+   * one. An owner takes once: see `lentTo`.
+   */
+  lend(
+    pool: PoolRef,
+    owner: string,
+    count: number,
+    leastMs: number,
+  ): Promise<readonly PooledPresignature[]>;
+  /** The owner's signature is made. */
+  spent(owner: string): Promise<void>;
+  /** Whatever is past its time is available to nobody, and after a week more its names are forgotten. */
+  expire(pool: PoolRef): Promise<void>;
+  /** Answers with how many were available. */
+  drop(which: DropPoolInput): Promise<number>;
+  stock(pool: PoolRef): Promise<PoolStock>;
+  /** Every pool that ever was, or those of a key. */
+  stocks(keyId?: string): Promise<readonly PoolStock[]>;
+}
+
 export interface PartyBoard {
   record(reports: readonly PartyReport[]): Promise<void>;
+  /** Those of the names whose latest report is no failure, or an old one. */
+  steady(parties: readonly string[]): Promise<readonly string[]>;
   /** Best first: those without recent failures, then by fewest, ties broken by load. */
   ranking(parties: readonly string[], salt: string): Promise<readonly string[]>;
 }
@@ -86,6 +134,7 @@ export interface Transaction {
   readonly events: EventLog;
   readonly leases: Leases;
   readonly parties: PartyBoard;
+  readonly pools: Pools;
   /** Unique rows, e.g. (`request`, id) → body hash. Throws `RequestConflict` when the id stands with another hash. */
   claim(kind: string, id: string, bodyHash: string): Promise<{ fresh: boolean }>;
   /** Serialises writers of one name until the transaction ends (advisory lock). */

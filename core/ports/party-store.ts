@@ -24,7 +24,7 @@ export const isOpen = (state: SessionState): boolean => state === 'prepared' || 
 
 export type SessionRow = {
   readonly attempt: string;
-  readonly kind: 'keygen' | 'sign';
+  readonly kind: 'keygen' | 'sign' | 'presign';
   readonly keyId: string;
   readonly epoch: number;
   readonly requestId: string;
@@ -44,6 +44,8 @@ export type SessionRow = {
   readonly line: number | null;
   readonly sealedSeed: Uint8Array | null;
   readonly dataKeyId: string;
+  /** Data keys of the presignatures that are bound to it. */
+  readonly pooledKeys: readonly string[];
   readonly dataKeyDestroyed: boolean;
   readonly failureCode: string | null;
   readonly failureMessage: string | null;
@@ -76,6 +78,37 @@ export type ShareRow = {
 
 /** Failures in a row to open a share, and until when nobody tries; `core/rules/access.ts` judges it. */
 export type AccessRecord = { readonly failures: number; readonly lockedUntil: number | null };
+
+export type PackRow = {
+  readonly packId: string;
+  readonly keyId: string;
+  readonly epoch: number;
+  readonly signers: readonly string[];
+  readonly createdAt: number;
+  readonly expiresAt: number;
+  /** Why nothing of it is taken any more. */
+  readonly dropped: string | null;
+};
+/**
+ * `stocked` → `bound` to a session → `spent` (its share was released) or `burned` (it ended otherwise); or `dropped` from the
+ * stock. There is no way back.
+ */
+export type PresignatureState = 'stocked' | 'bound' | 'spent' | 'burned' | 'dropped';
+export type PresignatureRow = {
+  readonly packId: string;
+  readonly index: number;
+  readonly state: PresignatureState;
+  readonly sealed: Uint8Array | null;
+  readonly dataKeyId: string;
+  readonly attempt: string | null;
+  readonly messageHash: string | null;
+};
+/** What is dropped. `stale`: packs past their time, and of shares that are not active any more. */
+export type PackChoice =
+  | { readonly by: 'all' }
+  | { readonly by: 'key'; readonly keyId: string; readonly epoch?: number; readonly peer?: string }
+  | { readonly by: 'pack'; readonly packId: string }
+  | { readonly by: 'stale' };
 
 export type LineRow = { readonly state: 'open' | 'released' | 'void'; readonly keyId: string };
 export type LineTransaction = {
@@ -164,7 +197,7 @@ export interface PartyTransaction {
   sessionsWithDataKey(): Promise<
     readonly (Pick<
       SessionRow,
-      'kind' | 'keyId' | 'epoch' | 'attempt' | 'dataKeyId' | 'failureCode'
+      'kind' | 'keyId' | 'epoch' | 'attempt' | 'dataKeyId' | 'pooledKeys' | 'failureCode'
     > & { open: boolean; shareless: boolean })[]
   >;
   markDataKeysDestroyed(attempts: readonly string[]): Promise<void>;
@@ -184,6 +217,29 @@ export interface PartyTransaction {
     round: number,
     row: { outboxHash: string; outbox: Envelope[]; keygen: KeygenResult | null; at: number },
   ): Promise<void>;
+
+  insertPack(
+    pack: Omit<PackRow, 'dropped'>,
+    presignatures: readonly { index: number; sealed: Uint8Array; dataKeyId: string }[],
+  ): Promise<void>;
+  /** Packs and the rows of these presignatures, the latter locked, in an order that no two callers cross. */
+  lockPresignatures(
+    wanted: readonly { packId: string; index: number }[],
+  ): Promise<readonly (PresignatureRow & { pack: PackRow })[]>;
+  /** Only from `stocked`; the row is locked by the caller. */
+  bindPresignature(
+    one: { packId: string; index: number },
+    to: { attempt: string; messageHash: string; at: number },
+  ): Promise<void>;
+  presignaturesOf(attempt: string): Promise<readonly PresignatureRow[]>;
+  /** What is bound to the session ends with it; the sealed bytes leave the rows. */
+  endPresignatures(attempt: string, state: 'spent' | 'burned', at: number): Promise<void>;
+  /** Nothing of the chosen packs is taken any more; what is bound stays with its session. Answers how many were in stock. */
+  dropPacks(which: PackChoice, reason: string, at: number): Promise<number>;
+  stockedPresignatures(keyId?: string, epoch?: number): Promise<number>;
+  /** Data keys of presignatures that may still exist; `live`: stocked or bound. */
+  presignatureKeys(): Promise<readonly { dataKeyId: string; live: boolean }[]>;
+  markPresignatureKeysDestroyed(dataKeyIds: readonly string[]): Promise<void>;
 
   /** Creates the line when new and locks its row. */
   lockLine(intentDigest: string, line: number, keyId: string, now: number): Promise<LineRow>;

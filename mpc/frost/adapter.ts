@@ -9,8 +9,15 @@ import { childOf } from './child.ts';
 import { ed25519Suite } from './ed25519.ts';
 import { checkPublicPackage, decodePublicPackage } from './encoding.ts';
 import { createKeygen, KEYGEN_ROUNDS, keygenVersion } from './keygen.ts';
+import {
+  aggregatePresigned,
+  createOnline,
+  createPresigning,
+  ONLINE_ROUNDS,
+  PRESIGN_ROUNDS,
+} from './presignature.ts';
 import { createSign, SIGN_ROUNDS } from './sign.ts';
-import { signVersion } from './sign-context.ts';
+import { onlineVersion, presignVersion, signVersion } from './sign-context.ts';
 import type { FrostSuite } from './suite.ts';
 
 const adapter = (suite: FrostSuite): ThresholdProtocol => ({
@@ -23,7 +30,7 @@ const adapter = (suite: FrostSuite): ThresholdProtocol => ({
     rounds: { keygen: composedRounds(KEYGEN_ROUNDS, SIGN_ROUNDS), sign: SIGN_ROUNDS },
     versions: { keygen: keygenVersion(suite), sign: signVersion(suite) },
     parties: { min: 2, max: MAX_PARTIES },
-    presigning: false,
+    presigning: true,
     identifiableAbort: true,
   },
   keygen: (params) => createKeygen(suite, params),
@@ -47,6 +54,13 @@ const adapter = (suite: FrostSuite): ThresholdProtocol => ({
     const decoded = decodePublicPackage(suite, publicPackage);
     checkPublicPackage(suite, decoded);
     return suite.chainKey(held(decoded.commitments[0]));
+  },
+  presigning: {
+    rounds: { presign: PRESIGN_ROUNDS, online: ONLINE_ROUNDS },
+    versions: { presign: presignVersion(suite), online: onlineVersion(suite) },
+    presign: (params) => createPresigning(suite, params),
+    online: (params) => createOnline(suite, params),
+    aggregate: (params) => aggregatePresigned(suite, params),
   },
   activationMessage: (bytes) => suite.activationMessage(bytes),
 });

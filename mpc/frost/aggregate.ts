@@ -15,8 +15,8 @@ import {
   type SignatureShares,
   seenHash,
 } from './messages.ts';
-import { checkMessages, SIGN_ROUNDS } from './sign.ts';
-import { signingBase } from './sign-context.ts';
+import { checkMessages, commitmentList, SIGN_ROUNDS } from './sign.ts';
+import { signingBase, signVersion } from './sign-context.ts';
 import { type FrostSuite, identifierOf } from './suite.ts';
 
 type Spoken = {
@@ -29,7 +29,11 @@ type Spoken = {
  * parameters that make no sense, `ProtocolFault` for a message that does not decode or a share that does not verify;
  * without a culprit where the caller's own parameters are not those that the signers had.
  */
-export function aggregate(suite: FrostSuite, params: AggregateParams): Uint8Array[] {
+export function aggregate(
+  suite: FrostSuite,
+  params: AggregateParams,
+  version: string = signVersion(suite),
+): Uint8Array[] {
   checkSigners(params);
   checkMessages(suite, params.messages);
   const { signers, messages, publicPackage } = params;
@@ -37,13 +41,14 @@ export function aggregate(suite: FrostSuite, params: AggregateParams): Uint8Arra
   const pub = toFrostPublic(suite, decoded);
   const publicKey = suite.chainKey(held(decoded.commitments[0]));
   const spoken = open(suite, params);
-  compareSeen(suite, params, spoken);
+  compareSeen(suite, params, version, spoken);
 
   return messages.map((message, i) => {
-    const list = signers.map((signer) => ({
-      identifier: identifierOf(suite, signer),
-      ...held(held(spoken.commitments.get(signer)).commitments[i]),
-    }));
+    const list = commitmentList(
+      suite,
+      signers,
+      (signer) => held(spoken.commitments.get(signer)).commitments[i],
+    );
     const share = (signer: number) => held(held(spoken.shares.get(signer)).shares[i]);
     const blame = () => firstBad(suite, pub, signers, list, message, share);
     let signature: Uint8Array | undefined;
@@ -114,9 +119,14 @@ function open(suite: FrostSuite, { signers, messages, rounds }: AggregateParams)
  * A share made for other commitments would fail and put the blame on its honest maker. So what every signer saw is
  * compared first, and a party is named only for what it said of itself.
  */
-function compareSeen(suite: FrostSuite, params: AggregateParams, { shares }: Spoken): void {
+function compareSeen(
+  suite: FrostSuite,
+  params: AggregateParams,
+  version: string,
+  { shares }: Spoken,
+): void {
   const { signers, rounds } = params;
-  const base = signingBase(suite, params);
+  const base = signingBase(suite, params, version);
   const actual = signers.map((signer) => seenHash(base, signer, held(rounds[0]?.get(signer))));
   const differs = (signer: number, i: number) =>
     !equalBytes(held(held(shares.get(signer)).seen[i]), held(actual[i]));

@@ -14,6 +14,7 @@ const KIND = {
   keygenConfirmation: 3,
   nonceCommitments: 4,
   signatureShares: 5,
+  presignedShares: 6,
 } as const;
 type Kind = keyof typeof KIND;
 
@@ -120,13 +121,15 @@ export function decodeNonceCommitments(
   const reader = open('nonceCommitments', body, { from, to: 0 });
   const context = reader.take(HASH_BYTES, 'context');
   reader.expectU16(count, 'count');
-  const commitments = Array.from({ length: count }, (_, i) => ({
-    hiding: reader.take(suite.pointBytes, `hiding[${i}]`),
-    binding: reader.take(suite.pointBytes, `binding[${i}]`),
-  }));
+  const commitments = takeCommitments(suite, reader, count);
   reader.end();
   return { context, commitments };
 }
+const takeCommitments = (suite: FrostSuite, reader: Reader, count: number): NonceCommitment[] =>
+  Array.from({ length: count }, (_, i) => ({
+    hiding: reader.take(suite.pointBytes, `hiding[${i}]`),
+    binding: reader.take(suite.pointBytes, `binding[${i}]`),
+  }));
 
 /** Signing, round 2: a signature share for each message, and each signer's round-1 body as the sender saw it, hashed. */
 export type SignatureShares = {
@@ -159,6 +162,38 @@ export function decodeSignatureShares(
   const shares = reader.many(count, SCALAR_BYTES, 'shares');
   reader.end();
   return { context, seen, shares };
+}
+
+/** Signing with nonces made ahead of time: the sender's own commitments and what it says in round 2, at once. */
+export type PresignedShares = NonceCommitments & Omit<SignatureShares, 'context'>;
+export const encodePresignedShares = (
+  head: Header,
+  { commitments, seen, shares }: Omit<PresignedShares, 'context'>,
+): Uint8Array =>
+  concatBytes(
+    header('presignedShares', head),
+    Uint8Array.of(seen.length),
+    ...seen,
+    u16(shares.length),
+    ...commitments.flatMap(({ hiding, binding }) => [hiding, binding]),
+    ...shares,
+  );
+export function decodePresignedShares(
+  suite: FrostSuite,
+  from: number,
+  signers: number,
+  count: number,
+  body: Uint8Array,
+): PresignedShares {
+  const reader = open('presignedShares', body, { from, to: 0 });
+  const context = reader.take(HASH_BYTES, 'context');
+  reader.expectU8(signers, 'signers');
+  const seen = reader.many(signers, HASH_BYTES, 'seen');
+  reader.expectU16(count, 'count');
+  const commitments = takeCommitments(suite, reader, count);
+  const shares = reader.many(count, SCALAR_BYTES, 'shares');
+  reader.end();
+  return { context, commitments, seen, shares };
 }
 
 /** Hash of one sender's round-1 body, for the comparison of what everyone saw. */

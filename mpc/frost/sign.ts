@@ -8,6 +8,7 @@ import type {
   SignOutput,
   SignParams,
 } from '../../core/ports/protocol.ts';
+import type { KeysagaError } from '../../schema/contracts/errors.ts';
 import { copy, equalBytes } from '../bytes.ts';
 import { boundRandom } from '../draws.ts';
 import { held, invalidInput, protocolFault } from '../faults.ts';
@@ -135,14 +136,11 @@ function sign(state: SignState, inbox: readonly ProtocolMessage[]): RoundOutcome
     seenHash(base, signer, signer === index ? state.ownBody : held(bodies.get(signer))),
   );
   const shares = messages.map((message, i) => {
-    const list = signers.map((signer) => ({
-      identifier: identifierOf(suite, signer),
-      ...held(held(received.get(signer))[i]),
-    }));
+    const list = commitmentList(suite, signers, (signer) => held(received.get(signer))[i]);
     try {
       return suite.frost.signShare(secret, pub, held(state.nonces[i]), list, message);
     } catch {
-      throw blame(state, received);
+      throw blame(suite, received);
     }
   });
   return {
@@ -153,8 +151,18 @@ function sign(state: SignState, inbox: readonly ProtocolMessage[]): RoundOutcome
   };
 }
 
+/** The signers' commitments for one message, in the library's form. */
+export const commitmentList = (
+  suite: FrostSuite,
+  signers: readonly number[],
+  of: (signer: number) => NonceCommitment | undefined,
+) => signers.map((signer) => ({ identifier: identifierOf(suite, signer), ...held(of(signer)) }));
+
 /** Whose commitment is not an element of the group. */
-function blame({ suite }: SignState, received: ReadonlyMap<number, readonly NonceCommitment[]>) {
+export function blame(
+  suite: FrostSuite,
+  received: ReadonlyMap<number, readonly NonceCommitment[]>,
+): KeysagaError {
   for (const [from, commitments] of received) {
     for (const [i, { hiding, binding }] of commitments.entries()) {
       const field = !suite.checks.point(hiding)

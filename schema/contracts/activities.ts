@@ -34,7 +34,16 @@ import type {
   PolicyWaiters,
   TransferPolicy,
 } from './policy-change.ts';
-import type { PartyId, PolicyId, RequestId, WalletId } from './primitives.ts';
+import type {
+  DropPoolInput,
+  PooledPresignature,
+  PoolQuery,
+  PoolRef,
+  PoolStock,
+  PoolView,
+  StockPackInput,
+} from './pool.ts';
+import type { AttemptId, PartyId, PolicyId, RequestId, WalletId } from './primitives.ts';
 import type { FailureInfo, TransferPhase } from './saga.ts';
 import type {
   BroadcastOutcome,
@@ -211,6 +220,22 @@ export interface LedgerActivities {
   policyWaiters(input: { policyId: PolicyId }): Promise<PolicyWaiters>;
   /** The version in force for this transfer; a newer one is recorded as the transfer's own, unless it is signed, being voided or over. */
   transferPolicy(input: { requestId: RequestId }): Promise<TransferPolicy>;
+  /**
+   * Counts a pack whose signers have all answered the last round of its session as stock; a repeat changes nothing. Answers
+   * with what the pool holds then.
+   */
+  stockPack(input: StockPackInput): Promise<PoolStock>;
+  /** The key, and what the pool holds of it; what has expired is dropped first. Throws `WalletUnknown`, `WalletNotActive`. */
+  lookAtPool(input: { walletId: WalletId; signers: readonly PartyId[] }): Promise<{
+    key: KeyDescriptor;
+    stock: PoolStock;
+    /** Absent: the protocol makes no presignatures. */
+    presignRounds?: number;
+  }>;
+  /** Nothing of it is lent any more. Answers with how many were available. */
+  dropPool(input: DropPoolInput): Promise<{ dropped: number }>;
+  /** For readers. */
+  readPools(input: PoolQuery): Promise<PoolView>;
   /** For readers: the versions that matter. Throws `PolicyUnknown`, `WalletUnknown`. */
   readPolicy(input: PolicyQuery): Promise<PolicyView>;
 }
@@ -219,6 +244,17 @@ export type Built = {
   readonly unsigned: UnsignedTransaction;
   readonly fee: string;
   readonly ranking: readonly PartyId[];
+  /**
+   * Lent to this attempt with exactly these signers, one for each digest; to no other, ever. Only when `usePool` asked
+   * for it and there was stock.
+   */
+  readonly pooled?: {
+    readonly attempt: AttemptId;
+    readonly signers: PoolRef['signers'];
+    readonly presignatures: readonly PooledPresignature[];
+    /** Rounds of a signing with them. */
+    readonly rounds: number;
+  };
   /** Bytes of an earlier run that were signed already: nothing is signed again, they are sent. */
   readonly signed?: SignedTransaction;
 };
@@ -243,6 +279,8 @@ export interface ChainActivities {
     intent: TransferIntent | PayoutIntent;
     /** The version under which the approvals were counted. */
     policyHash: string;
+    /** Asks for presignatures, to be lent to this attempt. */
+    usePool?: AttemptId;
   }): Promise<BuildAnswer>;
   /** As above, whatever the version. */
   build(input: { intent: TransferIntent | PayoutIntent }): Promise<Built>;
@@ -275,6 +313,8 @@ export interface ChainActivities {
     signers: readonly PartyId[];
     /** Envelopes of every round, in order. */
     rounds: readonly (readonly Envelope[])[];
+    /** Signed with presignatures. */
+    pooled?: true;
   }): Promise<SignedTransaction>;
   /** The same for a message: the digest is computed again, the signature verified and stored. */
   attachMessage(input: {

@@ -28,7 +28,8 @@ export type SignedType =
   | 'echo'
   | 'unsigned'
   | 'request'
-  | 'chain-code';
+  | 'chain-code'
+  | 'pooled-message';
 
 const encoder = new TextEncoder();
 

@@ -55,6 +55,11 @@ export const ERROR_CODES = {
     'An activation certificate does not verify against the pinned party keys.',
   ],
   ConflictRule: [false, 'Another transaction of this line could be on chain as well.'],
+  PresignatureUsed: [false, 'The presignature was shown a message before; sign without it.'],
+  PresignatureStale: [
+    false,
+    'The party does not hold the presignature, or no longer: the pool is filled anew.',
+  ],
   LineClosed: [false, 'The line is void or done and is never signed again.'],
   SealBroken: [false, 'A sealed secret does not open; restore the key store from its backup.'],
   PartyFenced: [

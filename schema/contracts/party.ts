@@ -6,6 +6,7 @@ import { KeyDescriptor, ProtocolId, SignedCertificate, SignedNever } from './key
 import { MessageIntent } from './message.ts';
 import { PayoutIntent } from './payout.ts';
 import { SignedPolicy } from './policy.ts';
+import { PooledPresignatures, PreparePresign } from './pool.ts';
 import {
   AttemptId,
   Caip2,
@@ -79,6 +80,11 @@ export const PrepareSign = z.strictObject({
   approvals: z.array(SignedApproval).max(64),
   policyHash: Hex32,
   unsigned: UnsignedTransaction,
+  /**
+   * Presignatures that all signers hold, one for each digest of `unsigned`, in order: signing is then one round. They are
+   * bound to this attempt for ever, whatever becomes of it. Absent: all rounds, here and now.
+   */
+  pooled: PooledPresignatures.exactOptional(),
 });
 export type PrepareSign = z.infer<typeof PrepareSign>;
 
@@ -112,6 +118,7 @@ export const PrepareRequest = z.discriminatedUnion('kind', [
   PrepareSign,
   PrepareMessage,
   PreparePayout,
+  PreparePresign,
 ]);
 export type PrepareRequest = z.infer<typeof PrepareRequest>;
 

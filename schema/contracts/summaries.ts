@@ -8,6 +8,7 @@ import type { MessageIntent } from './message.ts';
 import type { AdministratorOrder } from './order.ts';
 import type { PayoutIntent } from './payout.ts';
 import type { Policy } from './policy.ts';
+import type { PoolInput } from './pool.ts';
 
 /** Untrusted text inside Markdown: no line breaks, no characters that Markdown or HTML reads. */
 export const plain = (text: string, limit = 200): string =>
@@ -119,6 +120,16 @@ export const detailsOfOrder = (order: AdministratorOrder): string =>
     ['party', order.party],
     ['reason', order.reason],
     ['valid until', order.validUntil],
+  ]);
+
+export const summaryOfPool = ({ walletId, signers }: PoolInput): string =>
+  plain(`${walletId}: presignatures of ${signers.join(', ')}`);
+
+export const detailsOfPool = ({ marks }: PoolInput): string =>
+  lines([
+    ['kept between', `${marks.low} and ${marks.high}`],
+    ['made at a time', `${marks.batch}`],
+    ['life', `${marks.lifeSeconds} s`],
   ]);
 
 export const summaryOfKey = (request: GenerateKeyRequest): string =>

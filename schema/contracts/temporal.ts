@@ -1,6 +1,6 @@
 /** Names that clients, workers and the UI share: queues, workflow ids, search attributes. Nothing is named twice. */
 import { KeysagaError } from './errors.ts';
-import { PartyId, PolicyId, RequestId } from './primitives.ts';
+import { KeyId, PartyId, PolicyId, RequestId } from './primitives.ts';
 
 export const NAMESPACE = 'keysaga';
 /** `confirm` waits for blocks, so it has a queue of its own: a full one must not keep anything from being sent. */
@@ -23,6 +23,7 @@ export const WORKFLOWS = {
   anchor: 'anchor',
   signMessage: 'signMessage',
   payout: 'payout',
+  presignaturePool: 'presignaturePool',
 } as const;
 
 const builders = {
@@ -32,6 +33,8 @@ const builders = {
   message: (requestId: RequestId) => `message/${requestId}`,
   payout: (requestId: RequestId) => `payout/${requestId}`,
   policy: (policyId: PolicyId, version: number) => `policy/${policyId}/${version}`,
+  /** One pool a key and signer set. */
+  pool: (keyId: KeyId, signers: readonly PartyId[]) => `pool/${keyId}/${signers.join('+')}`,
   order: (orderId: RequestId) => `order/${orderId}`,
   undo: (requestId: RequestId, party: PartyId, attempt: string) =>
     `undo/${requestId}/${party}/${attempt}`,
@@ -45,6 +48,7 @@ export type ParsedWorkflowId =
       readonly requestId: RequestId;
     }
   | { readonly kind: 'policy'; readonly policyId: PolicyId; readonly version: number }
+  | { readonly kind: 'pool'; readonly keyId: KeyId; readonly signers: readonly PartyId[] }
   | {
       readonly kind: 'undo';
       readonly requestId: RequestId;
@@ -59,6 +63,12 @@ export function parseWorkflowId(id: string): ParsedWorkflowId {
   if (kind === 'policy' && policyId.success && attempt === undefined)
     if (party !== undefined && /^[1-9][0-9]{0,8}$/.test(party))
       return { kind, policyId: policyId.data, version: Number(party) };
+  const keyId = KeyId.safeParse(request);
+  if (kind === 'pool' && keyId.success && party !== undefined && attempt === undefined) {
+    const signers = party.split('+').map((name) => PartyId.safeParse(name));
+    if (signers.every(({ success }) => success))
+      return { kind, keyId: keyId.data, signers: signers.flatMap(({ data }) => data ?? []) };
+  }
   const requestId = RequestId.safeParse(request);
   if (requestId.success && rest.length === 0) {
     const own = ['transfer', 'keygen', 'anchor', 'message', 'payout', 'order'] as const;
@@ -91,6 +101,10 @@ export const MESSAGES = {
   status: 'status',
   /** Wakes a transfer: the policy in force may be another version. */
   policyChanged: 'policyChanged',
+  /** Of a pool: looks at its stock now, with other marks when they are given. */
+  fillPool: 'fillPool',
+  /** Of a pool: drops what is in stock and ends. */
+  dropPool: 'dropPool',
   /** Of the anchor's workflow: waits for the lease and answers with it. */
   anchor: 'anchor',
 } as const;

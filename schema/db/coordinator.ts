@@ -23,6 +23,7 @@ import type { TransferIntent } from '../contracts/intent.ts';
 import type { KeyDescriptor, SignedCertificate } from '../contracts/key.ts';
 import type { PayoutIntent } from '../contracts/payout.ts';
 import type { SignedPolicy } from '../contracts/policy.ts';
+import type { StockState } from '../contracts/pool.ts';
 import type { FailureInfo } from '../contracts/saga.ts';
 import type { SignedTransaction } from '../contracts/transaction.ts';
 
@@ -83,6 +84,35 @@ export const leases = pgTable(
   (t) => [
     index('leases_owner').on(t.owner),
     index('leases_wallet_live').on(t.walletId).where(sql`${t.state} in ('held', 'pivoted')`),
+  ],
+);
+
+/**
+ * Presignatures that the parties hold, by pool. Only names: what they are never leaves the parties. One that is not
+ * `available` never is again.
+ */
+export const poolStock = pgTable(
+  'pool_stock',
+  {
+    packId: text('pack_id').notNull(),
+    index: integer('index').notNull(),
+    keyId: text('key_id').notNull(),
+    epoch: integer('epoch').notNull(),
+    /** Party ids in the key's order, with commas. */
+    signers: text('signers').notNull(),
+    state: text('state').$type<StockState>().notNull(),
+    /** The attempt that it is lent to. */
+    owner: text('owner'),
+    expiresAt: isoTime('expires_at').notNull(),
+    changedAt: isoTime('changed_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.packId, t.index] }),
+    index('pool_stock_pool').on(t.keyId, t.epoch, t.signers),
+    index('pool_stock_available')
+      .on(t.keyId, t.epoch, t.signers, t.expiresAt)
+      .where(sql`${t.state} = 'available'`),
+    index('pool_stock_owner').on(t.owner).where(sql`${t.owner} is not null`),
   ],
 );
 

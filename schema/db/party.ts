@@ -42,6 +42,8 @@ type ChainLinkKind =
   | 'order'
   | 'bar';
 
+type PresignatureState = 'stocked' | 'bound' | 'spent' | 'burned' | 'dropped';
+
 const bytea = customType<{ data: Uint8Array; driverData: Buffer }>({
   dataType: () => 'bytea',
   toDriver: (value) => Buffer.from(value.buffer, value.byteOffset, value.byteLength),
@@ -99,7 +101,7 @@ export const sessions = pgTable(
   'sessions',
   {
     attempt: uuid('attempt').primaryKey(),
-    kind: text('kind').$type<'keygen' | 'sign'>().notNull(),
+    kind: text('kind').$type<'keygen' | 'sign' | 'presign'>().notNull(),
     keyId: text('key_id').notNull(),
     epoch: integer('epoch').notNull(),
     requestId: text('request_id').notNull(),
@@ -121,6 +123,8 @@ export const sessions = pgTable(
     /** Null after the tombstone; the data key is destroyed right after. */
     sealedSeed: bytea('sealed_seed'),
     dataKeyId: text('data_key_id').notNull(),
+    /** Data keys of the presignatures that are bound to it; they go with its own. */
+    pooledKeys: jsonb('pooled_keys').$type<readonly string[]>().notNull().default([]),
     dataKeyDestroyed: boolean('data_key_destroyed').notNull().default(false),
     failureCode: text('failure_code'),
     failureMessage: text('failure_message'),
@@ -157,6 +161,50 @@ export const rounds = pgTable(
     answeredAt: at('answered_at'),
   },
   (t) => [primaryKey({ columns: [t.attempt, t.round] })],
+);
+
+/** Packs of presignatures, by the session that made each. */
+export const presignaturePacks = pgTable(
+  'presignature_packs',
+  {
+    /** The session's id, the same at all its signers. */
+    packId: text('pack_id').primaryKey(),
+    keyId: text('key_id').notNull(),
+    epoch: integer('epoch').notNull(),
+    signers: jsonb('signers').$type<readonly string[]>().notNull(),
+    createdAt: at('created_at').notNull(),
+    expiresAt: at('expires_at').notNull(),
+    /** Why nothing of it is taken any more; null: it is in stock. */
+    dropped: text('dropped'),
+  },
+  (t) => [index('packs_in_stock').on(t.keyId, t.epoch).where(sql`${t.dropped} is null`)],
+);
+
+/**
+ * Presignatures. One that a message has been shown to names its session for ever. `sealed` only while `stocked` or
+ * `bound`; the data key of each is its own and goes with it.
+ */
+export const presignatures = pgTable(
+  'presignatures',
+  {
+    packId: text('pack_id').notNull(),
+    index: integer('index').notNull(),
+    state: text('state').$type<PresignatureState>().notNull(),
+    sealed: bytea('sealed'),
+    dataKeyId: text('data_key_id').notNull(),
+    /** Found gone from the key store after its end. */
+    dataKeyDestroyed: boolean('data_key_destroyed').notNull().default(false),
+    /** The session that took it. */
+    attempt: uuid('attempt'),
+    /** Of the one message that it was shown. */
+    messageHash: text('message_hash'),
+    changedAt: at('changed_at').notNull(),
+  },
+  (t) => [
+    primaryKey({ columns: [t.packId, t.index] }),
+    index('presignatures_of_session').on(t.attempt).where(sql`${t.attempt} is not null`),
+    index('presignature_keys').on(t.dataKeyId).where(sql`not ${t.dataKeyDestroyed}`),
+  ],
 );
 
 /** (intent digest, line) is the identity of a payment for ever. The row is the lock under which conflicts are judged. */

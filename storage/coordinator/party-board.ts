@@ -35,6 +35,16 @@ export function createPartyBoard(executor: Executor, clock: Clock): PartyBoard {
     return new Map(rows.map((row) => [row.party, row]));
   };
 
+  /** How often each has failed of late; those that have not are absent. */
+  const failures = async (names: readonly string[]): Promise<ReadonlyMap<string, number>> => {
+    if (names.length === 0) return new Map();
+    const since = new Date(clock.now() - FAILURE_MEMORY_MS).toISOString();
+    const rows = await executor.execute<{ party: string; recent: number }>(sql`
+      select party, count(*)::int as recent from party_reports
+      where party in (${list(names)}) and at > ${since} group by party`);
+    return new Map(rows.map((row) => [row.party, row.recent]));
+  };
+
   return {
     record: async (reports: readonly PartyReport[]): Promise<void> => {
       if (reports.length === 0) return;
@@ -75,16 +85,14 @@ export function createPartyBoard(executor: Executor, clock: Clock): PartyBoard {
       }
     },
 
+    steady: async (names: readonly string[]): Promise<string[]> => {
+      const [known, recent] = [await stats(names), await failures(names)];
+      return names.filter((name) => !recent.has(name) || known.get(name)?.consecutive === 0);
+    },
+
     ranking: async (names: readonly string[], salt: string): Promise<string[]> => {
       const known = await stats(names);
-      const since = new Date(clock.now() - FAILURE_MEMORY_MS).toISOString();
-      const rows =
-        names.length === 0
-          ? []
-          : await executor.execute<{ party: string; recent: number }>(sql`
-              select party, count(*)::int as recent from party_reports
-              where party in (${list(names)}) and at > ${since} group by party`);
-      const recent = new Map(rows.map((row) => [row.party, row.recent]));
+      const recent = await failures(names);
       // A run of failures weighs only while the last of them is recent: a party that came back gets its turn again.
       const run = (party: string) =>
         (recent.get(party) ?? 0) > 0 ? (known.get(party)?.consecutive ?? 0) : 0;

@@ -13,6 +13,7 @@ import {
 import { createEventLog, type Executor } from './event-log.ts';
 import { createLeases } from './leases.ts';
 import { createPartyBoard } from './party-board.ts';
+import { createPools } from './pools.ts';
 
 /** Channel on which followers of the log are woken. */
 export const EVENTS_CHANNEL = 'keysaga_events';
@@ -95,6 +96,7 @@ export function createUnitOfWork(database: CoordinatorDatabase, clock: Clock): U
         events: createEventLog({ executor, clock, onAppend }),
         leases: createLeases(executor, clock),
         parties: createPartyBoard(executor, clock),
+        pools: createPools(executor, clock),
         claim: (kind, id, hash) =>
           claim(executor, new Date(clock.now()).toISOString(), kind, id, hash),
         lock: async (name) => {

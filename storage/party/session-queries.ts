@@ -97,6 +97,7 @@ export const sessionQueries = (tx: Tx): Queries => ({
         epoch: t.sessions.epoch,
         attempt: t.sessions.attempt,
         dataKeyId: t.sessions.dataKeyId,
+        pooledKeys: t.sessions.pooledKeys,
         state: t.sessions.state,
         failureCode: t.sessions.failureCode,
         share: t.shares.attempt,

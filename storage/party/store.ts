@@ -9,6 +9,7 @@ import { openPool } from '../postgres-client.ts';
 import { isConnectionLoss, isRetryableState, sqlState } from '../sql-state.ts';
 import { chainQueries } from './chain-queries.ts';
 import { keyQueries } from './key-queries.ts';
+import { poolQueries } from './pool-queries.ts';
 import type { Tx } from './queries.ts';
 import { sessionQueries } from './session-queries.ts';
 
@@ -73,4 +74,5 @@ const transactionOf = (tx: Tx): PartyTransaction => ({
   ...sessionQueries(tx),
   ...keyQueries(tx),
   ...chainQueries(tx),
+  ...poolQueries(tx),
 });

@@ -105,6 +105,7 @@ describe('exports', () => {
         "deliverUndo",
         "generateKey",
         "payout",
+        "presignaturePool",
         "signMessage",
         "transfer",
       ]

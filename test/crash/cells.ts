@@ -21,13 +21,14 @@ import { createProjector, openCoordinatorDatabase } from '../../storage/coordina
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
 import { approve, signPolicy } from '../support/parties.ts';
 import { networkOf, type Platform, type PlatformChain } from '../support/platform.ts';
+import { pool, poolWallet } from './pool-cell.ts';
 
 export type Chain = PlatformChain;
 /**
  * What a cell does: `pay` a transfer to its end; `short` begins one while t parties are away, so that it compensates;
  * `reject` lets an approver refuse it; `void` cancels a broadcast payment; `gap` gives up one whose nonce another has passed; `keygen` makes a key; `keygen-short` fails to;
  * `order` delivers an administrators' order to a party; `policy` changes the policy under a transfer that waits; `anchor` leases an anchor and gives it back;
- * `start` starts a coordinator that brings a policy, again until it is up.
+ * `pool` fills presignatures, pays with one and drops the rest; `start` starts a coordinator that brings a policy, again until it is up.
  */
 export type Scenario =
   | 'pay'
@@ -40,6 +41,7 @@ export type Scenario =
   | 'order'
   | 'policy'
   | 'anchor'
+  | 'pool'
   | 'start';
 export type Cell = { readonly point: string; readonly chain: Chain; readonly scenario: Scenario };
 
@@ -93,6 +95,7 @@ const reaches: Readonly<Record<Scenario, readonly string[]>> = {
     either,
   ),
   anchor: ['leaseAnchor', 'releaseAnchor'].flatMap(either),
+  pool: ['party.bind', 'party.presign', 'stockPack', 'dropPool'].flatMap(either),
   start: either('adoptPolicy'),
 };
 
@@ -142,8 +145,12 @@ export function seeded(seed: number): () => number {
 export function sample(seed: number): Cell[] {
   const random = seeded(seed);
   const cells = allCells();
+  // A pool has a wallet of its own, and each costs a key generation: one chain for all of its cells.
+  const pools = chainsOf('pool')[seed % chainsOf('pool').length];
   return ALL_POINTS.map((point) => {
-    const of = cells.filter((cell) => cell.point === point);
+    const of = cells.filter(
+      (cell) => cell.point === point && (cell.scenario !== 'pool' || cell.chain === pools),
+    );
     return of[Math.floor(random() * of.length)] as Cell;
   });
 }
@@ -162,6 +169,7 @@ export async function runCell(
 ): Promise<Result> {
   const began = Date.now();
   const { point, chain, scenario } = cell;
+  if (scenario === 'pool') await poolWallet(platform, chain);
   armFailPoint(platform.failPoints, point);
   // Only a party that comes late is recorded by itself, so one is made late.
   if (point.startsWith('recordActivation'))
@@ -180,7 +188,9 @@ export async function runCell(
               ? await gap(platform, wallets[chain])
               : scenario === 'start'
                 ? await start(platform)
-                : await transfer(platform, wallets[chain], cell);
+                : scenario === 'pool'
+                  ? await pool(platform, chain, () => hasFired(platform, point))
+                  : await transfer(platform, wallets[chain], cell);
   if (!hasFired(platform, point))
     throw new Error(`${point} was never reached by ${scenario} on ${chain}`);
   return { ...cell, outcome, seconds: (Date.now() - began) / 1000 };
@@ -521,6 +531,7 @@ export async function runCells(
   await wave(
     ...lanes(of('policy', 'start'), 1),
     ...lanes(of('pay', 'reject', 'order', 'anchor'), options.parallel),
+    ...lanes(of('pool'), 1),
   );
   // The voids stop the blocks, which a key generation does not need. It needs every party at once, for longer than a signature
   // needs t: few at a time, or their kills starve them.

@@ -262,7 +262,7 @@ describe('what the cases above cover', () => {
   it('is every fail point', () => {
     const signing = ['prepare', 'round', 'head', 'release', 'failure', 'abort'];
     const here = [...signing, 'certify', 'activate', 'destroy', 'policy'];
-    // Those of an order: orders.test.ts; of a fence: fencing.test.ts.
-    expect(of(...here, 'order', 'fence')).toEqual([...PARTY_FAIL_POINTS]);
+    // Those of an order: orders.test.ts; of a fence: fencing.test.ts; of a pool: pool.test.ts.
+    expect(of(...here, 'order', 'fence', 'bind', 'presign')).toEqual([...PARTY_FAIL_POINTS]);
   });
 });

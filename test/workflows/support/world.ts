@@ -44,6 +44,9 @@ export class World {
   policy: SignedPolicy = policy();
   pivotPassed = false;
   signRounds = 2;
+  /** Available presignatures of every pool; a pack that is stocked adds to it. */
+  stock = 0;
+  presignRounds = 3;
   /** Others wait for the nonce that `releaseLease` would give back; `fillsGap`: it was asked and has kept it. */
   gap = false;
   fillsGap = false;
@@ -97,6 +100,11 @@ export class World {
     return this.calls.filter((call) => call.step === step).map(({ input }) => input as never);
   }
 
+  #stockOf(keyId: string, signers: readonly PartyId[]) {
+    const rest = { leased: 0, spent: 0, dropped: 0 };
+    return { keyId, epoch: 0, signers, available: this.stock, ...rest };
+  }
+
   async answer(step: Step, input: never, party?: PartyId): Promise<unknown> {
     const name = party === undefined ? step : `${step} ${party}`;
     const n = this.#counts.get(name) ?? 0;
@@ -126,6 +134,21 @@ export class World {
       return this.fillsGap ? { fillsGap: true } : {};
     },
     recordDecision: () => undefined,
+    lookAtPool: ({ walletId, signers }) => ({
+      key: descriptor(walletId, this.parties, this.threshold),
+      stock: this.#stockOf(walletId, signers),
+      presignRounds: this.presignRounds,
+    }),
+    stockPack: ({ pool: { keyId, signers }, count }) => {
+      this.stock += count;
+      return this.#stockOf(keyId, signers);
+    },
+    dropPool: () => {
+      const dropped = this.stock;
+      this.stock = 0;
+      return { dropped };
+    },
+    readPools: () => ({ pools: [] }),
     passPivot: ({ purpose }) => {
       // The void of a transfer that fills a nonce has no payment's pivot before it.
       if (purpose === 'payment') this.pivotPassed = true;
