@@ -124,6 +124,38 @@ describe('a payout', () => {
     await route(rig.table, asked(intent, { coins, fee: 700n }));
   });
 
+  it('takes a presignature for each input, and none for a deposit address', async () => {
+    const attempt = randomUUID();
+    const { keyId, epoch, policyHash } = key;
+    const made = await route(rig.table, {
+      kind: 'presign',
+      requestId: attempt,
+      attempt,
+      keyId,
+      epoch,
+      signers: [alpha, beta],
+      count: 3,
+      packExpiresAt: new Date(Date.now() + 3_600_000).toISOString(),
+      policyHash,
+    } as never);
+    const packId = made.rounds.at(-1)?.[0]?.sessionId as string;
+    const taken = (...indices: number[]) => ({
+      pooled: indices.map((index) => ({ packId, index })),
+    });
+    const coins = [coin(4_000n), coin(4_000n)];
+    await refused(asked(payout(), { coins }, taken(0)), 'InvalidInput', 'pooled');
+    const path = 'm/0/7';
+    const account = accountOf(key, path, createBitcoinCodec(BITCOIN)).key;
+    await refused(
+      asked(payout(LIST, { path }), { account, coins }, taken(0, 1)),
+      'InvalidInput',
+      'pooled',
+    );
+    const { rounds } = await route(rig.table, asked(payout(), { coins }, taken(0, 1)));
+    expect(rounds).toHaveLength(1);
+    await refused(asked(payout(), { coins }, taken(1, 2)), 'PresignatureUsed');
+  });
+
   const swapped = LIST.with(2, LIST[3] as PayoutLine).with(3, LIST[2] as PayoutLine);
   it.each<[string, Shown, string, string]>([
     ['two outputs swapped', { paid: swapped }, 'TransactionMismatch', 'lines[2].destination'],
