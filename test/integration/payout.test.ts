@@ -220,19 +220,19 @@ describe('a payout', () => {
     }
   });
 
-  it('is paid from a deposit address of an ECDSA wallet, 120 lines at once', {
+  it('is paid from a deposit address of an ECDSA wallet, 500 lines at once', {
     timeout: 180_000,
   }, async () => {
     const wallet = await platform.wallet('payers', 'bitcoin', { coins: 0, protocol: 'dkls23' });
     const path = 'm/0/3';
     const { address } = depositAddress(wallet, path);
-    for (let i = 0; i < 2; i++) await platform.stack.bitcoin.faucet(address, 100_000n);
+    for (let i = 0; i < 2; i++) await platform.stack.bitcoin.faucet(address, 300_000n);
     await platform.stack.bitcoin.mine(1);
     await until(
-      async () => (await platform.client.balances(wallet, [path]))[0]?.balance === '200000',
+      async () => (await platform.client.balances(wallet, [path]))[0]?.balance === '600000',
       { deadlineMs: 60_000, intervalMs: 300, what: 'the deposits are seen' },
     );
-    const intent = payoutFor(wallet.key, list(120, 1_000), { path });
+    const intent = payoutFor(wallet.key, list(500, 600), { path });
     await startApproved(intent);
     const status = await ended(intent.requestId);
     expect(status.failure).toBeUndefined();
