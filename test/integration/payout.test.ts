@@ -18,14 +18,21 @@ import type { PayoutStatus } from '../../schema/contracts/payout-saga.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
 import { checkLedger } from '../crash/cells.ts';
-import { approve, payoutFor } from '../support/parties.ts';
+import { approve, BITCOIN, castOf, payoutFor } from '../support/parties.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 
 const LINES = 40;
 let platform: Platform;
 let treasury: Wallet;
 beforeAll(async () => {
-  platform = await startPlatform({ chains: ['bitcoin'] });
+  // The void of 500 outputs must be allowed to outbid their fee.
+  const { voidFeeCaps } = castOf(3).policy;
+  const cast = castOf(3, {
+    voidFeeCaps: voidFeeCaps.map((one) =>
+      one.network === BITCOIN ? { ...one, cap: '1000000' as never } : one,
+    ),
+  });
+  platform = await startPlatform({ chains: ['bitcoin'], cast });
   treasury = await platform.wallet('treasury', 'bitcoin', { coins: 12, each: 60_000n });
 }, 300_000);
 afterAll(() => platform?.close());
@@ -220,19 +227,22 @@ describe('a payout', () => {
     }
   });
 
-  it('is paid from a deposit address of an ECDSA wallet, 120 lines at once', {
+  it('is paid from a deposit address of an ECDSA wallet, 500 lines at once', {
     timeout: 180_000,
   }, async () => {
     const wallet = await platform.wallet('payers', 'bitcoin', { coins: 0, protocol: 'dkls23' });
     const path = 'm/0/3';
     const { address } = depositAddress(wallet, path);
-    for (let i = 0; i < 2; i++) await platform.stack.bitcoin.faucet(address, 100_000n);
+    for (let i = 0; i < 2; i++) await platform.stack.bitcoin.faucet(address, 400_000n);
     await platform.stack.bitcoin.mine(1);
     await until(
-      async () => (await platform.client.balances(wallet, [path]))[0]?.balance === '200000',
+      async () => (await platform.client.balances(wallet, [path]))[0]?.balance === '800000',
       { deadlineMs: 60_000, intervalMs: 300, what: 'the deposits are seen' },
     );
-    const intent = payoutFor(wallet.key, list(120, 1_000), { path });
+    const intent = payoutFor(wallet.key, list(500, 600), {
+      path,
+      feeCap: '200000',
+    });
     await startApproved(intent);
     const status = await ended(intent.requestId);
     expect(status.failure).toBeUndefined();
