@@ -22,7 +22,7 @@ import { erase, newDataKeyId } from './sessions.ts';
 export const PACK_KEYS = 'pack-';
 
 /** Associated data of a sealed presignature. */
-const presignatureContext = (
+export const presignatureContext = (
   party: string,
   of: { readonly keyId: string; readonly epoch: number },
   { packId, index }: Pick<PresignatureRow, 'packId' | 'index'>,

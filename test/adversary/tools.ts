@@ -115,9 +115,12 @@ export function signatures(
   messages: readonly Uint8Array[],
 ): readonly Uint8Array[] | undefined {
   const protocol = createRegistry().get(key.protocol);
+  const { request } = talk;
+  const presigned = request.kind === 'sign' && request.pooled !== undefined;
+  const combiner = presigned ? protocol.presigning : protocol;
   const index = (p: string): number => key.parties.indexOf(p as PartyId) + 1;
   try {
-    const made = protocol.aggregate({
+    const made = combiner?.aggregate({
       threshold: key.threshold,
       parties: key.parties.length,
       publicPackage: hexToBytes(key.publicPackage),
@@ -134,8 +137,8 @@ export function signatures(
       ),
     });
     const publicKey = hexToBytes(key.publicKey);
-    const good = made.every((s, i) => protocol.verify(publicKey, messages[i] as Uint8Array, s));
-    return good && made.length === messages.length ? made : undefined;
+    const good = made?.every((s, i) => protocol.verify(publicKey, messages[i] as Uint8Array, s));
+    return good && made?.length === messages.length ? made : undefined;
   } catch (error) {
     if (isKeysagaError(error)) return undefined;
     throw error;

@@ -2,6 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import postgres from 'postgres';
+import { presignatureContext } from '../../activities/party/pool.ts';
 import { seedContext } from '../../activities/party/prepare.ts';
 import { shareContext } from '../../activities/party/shares.ts';
 import { isKeysagaError } from '../../schema/contracts/errors.ts';
@@ -70,6 +71,34 @@ export async function seedsDuring(
     await watching;
   }
   return seeds;
+}
+
+/** FROST's presignatures (`mpc/frost/presignature.ts`): header, signers, id; then share and both nonces. */
+function nonceParts(presignature: Uint8Array): [string, Uint8Array][] {
+  const signersAt = SCALAR_AT;
+  const secrets = signersAt + 1 + (presignature[signersAt] ?? 0) + 32;
+  return ['pooled share', 'hiding nonce', 'binding nonce'].map((part, i) => [
+    part,
+    presignature.slice(secrets + 32 * i, secrets + 32 * (i + 1)),
+  ]);
+}
+
+/** What is in the parties' stocked FROST presignatures, opened. */
+export async function presignatures(rooms: readonly PartyRoom[]): Promise<Secret[]> {
+  const all: Secret[] = [];
+  for (const { party, sql, keys } of rooms) {
+    const rows = await sql<
+      { packId: string; index: number; keyId: string; epoch: number; sealed: Buffer; key: string }[]
+    >`select pack_id as "packId", index, key_id as "keyId", epoch, sealed, data_key_id as key
+      from presignatures join presignature_packs using (pack_id) where state = 'stocked'`;
+    for (const row of rows) {
+      const context = presignatureContext(party, row, row as never);
+      const parts = nonceParts(await keys.open(row.key, row.sealed, context));
+      for (const [part, bytes] of parts)
+        all.push({ name: `${part} of ${party}, ${row.packId}/${row.index}`, bytes });
+    }
+  }
+  return all;
 }
 
 /** DKLs23's suite in the second byte of a share (`mpc/dkls23/encoding.ts`). */

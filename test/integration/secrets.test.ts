@@ -13,12 +13,14 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Wallet } from '../../client/index.ts';
 import { bytesToHex } from '../../core/signed.ts';
 import { postgresFolder } from '../../dev/stack/postgres.ts';
+import { until } from '../../dev/until.ts';
 import { createPayloadCodec } from '../../wire/codec.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
 import {
   filesUnder,
   found,
   type PartyRoom,
+  presignatures,
   roomsOf,
   type Secret,
   seedsDuring,
@@ -146,6 +148,18 @@ describe('secrets', () => {
     for (const chain of CHAINS)
       expect(publicKeyFrom(made[chain], plain)).toBe(made[chain].key.publicKey);
     for (const share of plain) secrets.set(share.name, share);
+    // A pool in stock, of which one has been used.
+    const { client } = platform;
+    await client.fillPool(made.solana, { marks: { low: 2, high: 4, batch: 4 } });
+    const full = { deadlineMs: 60_000, what: 'the pool is full' };
+    await until(async () => ((await client.pools())[0]?.available ?? 0) >= 4, full);
+    const nonces = await presignatures(rooms);
+    expect(nonces).toHaveLength(2 * 4 * 3);
+    for (const nonce of nonces) secrets.set(nonce.name, nonce);
+    const pooled = platform.intent(made.solana, { memo: MEMO });
+    await platform.startApproved(pooled);
+    await expectEnd(platform, pooled, 'Completed');
+    expect((await client.pools())[0]?.spent).toBe(1);
     const all = [...secrets.values()];
     const memo: Secret = { name: 'memo', bytes: Buffer.from(MEMO) };
     // Each wallet's public key is in every place where its secrets could be.

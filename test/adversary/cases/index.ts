@@ -7,6 +7,7 @@ import { keyCases } from './keys.ts';
 import { lineCases } from './line.ts';
 import { messageCases } from './messages.ts';
 import { payoutCases } from './payouts.ts';
+import { poolCases } from './pools.ts';
 import { restoreCases } from './restore.ts';
 import { storyCases } from './stories.ts';
 
@@ -19,6 +20,7 @@ export const CASES: readonly Case[] = [
   ...messageCases,
   ...keyCases,
   ...ecdsaCases,
+  ...poolCases,
   ...restoreCases,
   ...storyCases,
 ];

@@ -151,7 +151,7 @@ export const messageMutations: readonly Mutation[] = [
   },
   {
     name: 'a prepare answer is about this request and attempt',
-    cases: ['swapped-prepare-answer'],
+    cases: ['swapped-prepare-answer', 'presignatures-crossed'],
     changes: [
       {
         file: PREPARED,
