@@ -2,12 +2,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { KeysagaClient } from '../client/index.ts';
 import { signApproval } from '../core/approvals.ts';
-import { intentDigest } from '../core/intent.ts';
 import { messageIntentDigest } from '../core/messages/intent.ts';
+import { paymentDigest } from '../core/payout.ts';
 import { verifySigned } from '../core/signed.ts';
 import type { Decision, SignedApproval } from '../schema/contracts/approval.ts';
 import { isErrorCode, isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
 import type { MessageStatus } from '../schema/contracts/message-saga.ts';
+import type { PayoutStatus } from '../schema/contracts/payout-saga.ts';
 import { ApproverId } from '../schema/contracts/primitives.ts';
 import type { TransferStatus } from '../schema/contracts/saga.ts';
 import type { OpenKey } from './keyfile.ts';
@@ -26,23 +27,64 @@ export type DecideOptions = {
 };
 export type Decided = { readonly signed: SignedApproval; readonly status: Decidable };
 
-/** What waits for approvers: a transfer or a message. Their request ids are one space. */
-export type Decidable = TransferStatus | MessageStatus;
+/** What waits for approvers: a transfer, a payout or a message. Their request ids are one space. */
+export type Decidable = TransferStatus | PayoutStatus | MessageStatus;
 
-/** Throws `NotFound` when neither is known under this id. */
-async function decidable(client: KeysagaClient, requestId: string): Promise<Decidable> {
-  try {
-    return await client.status(requestId);
-  } catch (error) {
-    if (!isKeysagaError(error, 'NotFound')) throw error;
-    return client.messageStatus(requestId).catch((other: unknown) => {
-      throw isKeysagaError(other, 'NotFound') ? error : other;
-    });
-  }
-}
-const isMessage = (status: Decidable): status is MessageStatus => 'message' in status.intent;
+/** How a kind is asked, and what its approvals name. */
+type Kind = {
+  readonly name: string;
+  readonly status: (client: KeysagaClient, requestId: string) => Promise<Decidable>;
+  readonly signal: (
+    client: KeysagaClient,
+    requestId: string,
+    signed: SignedApproval,
+  ) => Promise<void>;
+};
+const KINDS: readonly [Kind, ...Kind[]] = [
+  {
+    name: 'transfer',
+    status: (client, id) => client.status(id),
+    signal: (client, id, signed) => client.signalDecision(id, signed),
+  },
+  {
+    name: 'payout',
+    status: (client, id) => client.payoutStatus(id),
+    signal: (client, id, signed) => client.signalPayoutDecision(id, signed),
+  },
+  {
+    name: 'message',
+    status: (client, id) => client.messageStatus(id),
+    signal: (client, id, signed) => client.signalMessageDecision(id, signed),
+  },
+];
+/** Of what is shown, computed here. */
+const digestOf = ({ intent }: Decidable): string =>
+  'message' in intent ? messageIntentDigest(intent) : paymentDigest(intent);
 
 const OPEN: ReadonlySet<string> = new Set(['Initiated', 'AwaitingApprovals', 'Preparing']);
+
+/**
+ * The one that can still be decided: a request of another kind under the same id has failed, and must not hide it. Throws
+ * `NotFound` when none is known under this id.
+ */
+async function decidable(
+  client: KeysagaClient,
+  requestId: string,
+): Promise<{ readonly kind: Kind; readonly before: Decidable }> {
+  let first: unknown;
+  let closed: { readonly kind: Kind; readonly before: Decidable } | undefined;
+  for (const kind of KINDS)
+    try {
+      const found = { kind, before: await kind.status(client, requestId) };
+      if (OPEN.has(found.before.phase)) return found;
+      closed ??= found;
+    } catch (error) {
+      if (!isKeysagaError(error, 'NotFound')) throw error;
+      first ??= error;
+    }
+  if (closed !== undefined) return closed;
+  throw first;
+}
 
 /**
  * Throws `StateConflict` when nobody can decide any more, what the saga refused the decision with, or `TimeLimit` when
@@ -50,21 +92,18 @@ const OPEN: ReadonlySet<string> = new Set(['Initiated', 'AwaitingApprovals', 'Pr
  */
 export async function decide(client: KeysagaClient, options: DecideOptions): Promise<Decided> {
   const { requestId, decision } = options;
-  const before = await decidable(client, requestId);
-  const message = isMessage(before);
+  const { kind, before } = await decidable(client, requestId);
   if (!OPEN.has(before.phase))
     throw new KeysagaError(
       'StateConflict',
-      `The ${message ? 'message' : 'transfer'} is ${before.phase}; decisions are closed.`,
+      `The ${kind.name} is ${before.phase}; decisions are closed.`,
       {
         state: before.phase,
       },
     );
   // From here on only this object is shown, and only its digest is signed.
   await options.show(before);
-  const digest = isMessage(before)
-    ? messageIntentDigest(before.intent)
-    : intentDigest(before.intent);
+  const digest = digestOf(before);
   const key = await options.key();
   const now = Date.now();
   let signed: SignedApproval;
@@ -84,13 +123,13 @@ export async function decide(client: KeysagaClient, options: DecideOptions): Pro
   }
   if (!verifySigned('approval', signed.approval, signed.publicKey, signed.signature))
     throw new KeysagaError('SignatureInvalid', 'The fresh signature does not verify.');
-  if (message) await client.signalMessageDecision(requestId, signed);
-  else await client.signalDecision(requestId, signed);
-  return { signed, status: await counted(client, before, signed, options.timeoutMs ?? 30_000) };
+  await kind.signal(client, requestId, signed);
+  const look = () => kind.status(client, requestId);
+  return { signed, status: await counted(look, before, signed, options.timeoutMs ?? 30_000) };
 }
 
 async function counted(
-  client: KeysagaClient,
+  look: () => Promise<Decidable>,
   before: Decidable,
   signed: SignedApproval,
   timeoutMs: number,
@@ -98,10 +137,7 @@ async function counted(
   const known = new Set(before.refusedMessages.map((one) => JSON.stringify(one)));
   const deadline = Date.now() + timeoutMs;
   for (;;) {
-    const { requestId } = before.intent;
-    const status = isMessage(before)
-      ? await client.messageStatus(requestId)
-      : await client.status(requestId);
+    const status = await look();
     if (status.approvals.some(({ signature }) => signature === signed.signature)) return status;
     // The refusals name the approver they are about where there is one; others' troubles are not ours.
     const { approver } = signed.approval;

@@ -6,6 +6,7 @@ import { faucetCommand } from './commands/faucet.ts';
 import { messageCommand } from './commands/message.ts';
 import { partiesCommand } from './commands/parties.ts';
 import { partyCommand } from './commands/party.ts';
+import { payoutCommand } from './commands/payout.ts';
 import { policyCommand } from './commands/policy.ts';
 import { poolCommand } from './commands/pool.ts';
 import { resetCommand, stopCommand } from './commands/stack.ts';
@@ -42,6 +43,7 @@ export function buildProgram(io: Io): Command {
     faucetCommand(io),
     transferCommand(io),
     transfersCommand(io),
+    payoutCommand(io),
     messageCommand(io),
     approvalsCommand(io),
     decideCommand(io, 'approve'),

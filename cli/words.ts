@@ -2,8 +2,10 @@
 import { formatAmount, networkName } from '../core/assets.ts';
 import { describeIntent } from '../core/intent.ts';
 import { describeMessageIntent } from '../core/messages/intent.ts';
+import { describePayout } from '../core/payout.ts';
 import type { TransferIntent } from '../schema/contracts/intent.ts';
 import type { MessageIntent } from '../schema/contracts/message.ts';
+import type { PayoutIntent } from '../schema/contracts/payout.ts';
 import type {
   KeygenStatus,
   PartyProgress,
@@ -28,14 +30,22 @@ export const payment = (intent: TransferIntent): string =>
   `${formatAmount(intent.chain, intent.asset, intent.amount)} to ${intent.destination}`;
 
 /** Every signed field, one a line. */
-export const intentLines = (intent: TransferIntent | MessageIntent, style: Style): string =>
+export const intentLines = (
+  intent: TransferIntent | MessageIntent | PayoutIntent,
+  style: Style,
+): string =>
   table(
     [],
-    ('message' in intent ? describeMessageIntent(intent) : describeIntent(intent)).map(
-      ({ label, value }) => [style.dim(label), value],
-    ),
+    described(intent).map(({ label, value }) => [style.dim(label), value]),
     style,
   );
+
+const described = (intent: TransferIntent | MessageIntent | PayoutIntent) =>
+  'message' in intent
+    ? describeMessageIntent(intent)
+    : 'lines' in intent
+      ? describePayout(intent)
+      : describeIntent(intent);
 
 export const decidedBy = (
   status: Pick<TransferStatus, 'approvals'>,

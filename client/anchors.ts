@@ -2,8 +2,9 @@
 import type { Client } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { anchorDemanded } from '../core/anchor.ts';
-import { parseIntent } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
+import { parsePayment } from '../core/payout.ts';
+import type { PaymentIntent } from '../core/ports/payment.ts';
 import { digestHex } from '../core/signed.ts';
 import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
 import { AnchorRequest, LeasedAnchor, type TransferIntent } from '../schema/contracts/intent.ts';
@@ -21,7 +22,7 @@ const LEASE_MS = 75_000;
 const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
 const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 
-/** What an anchor is asked for with; a transfer intent without its anchor has all of it. */
+/** What an anchor is asked for with; a transfer intent without its anchor has all of it, a payout has `total` as `amount`. */
 export const anchorRequestFor = ({
   requestId,
   walletId,
@@ -39,8 +40,10 @@ export const anchorRequestFor = ({
 });
 
 /** The intent that names its anchor; the digest, and so every approval, covers it. Throws `InvalidInput`. */
-export const anchoredOn = (intent: TransferIntent, { anchor }: LeasedAnchor): TransferIntent =>
-  parseIntent({ ...intent, anchor });
+export const anchoredOn = <Intent extends PaymentIntent>(
+  intent: Intent,
+  { anchor }: LeasedAnchor,
+): Intent => parsePayment({ ...intent, anchor }) as Intent;
 
 /** Does the policy's version in force demand an anchor for this payment? Parties and ledger say so again. */
 export function anchorDemandedBy(

@@ -36,9 +36,9 @@ import {
   type TransferFilter,
   type TransferSummary,
 } from './lists.ts';
-import { MessageClient } from './message-client.ts';
 import type { ClientOptions } from './options.ts';
 import { type PartyState, partyState } from './parties.ts';
+import { PayoutClient } from './payout-client.ts';
 import { asRequestId } from './request-id.ts';
 import { pollersOf, serverInfo } from './server.ts';
 import { type Started, startOnce } from './start.ts';
@@ -55,7 +55,7 @@ const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 const LenientTransferStatus = TransferStatus.strip();
 const LenientKeygenStatus = KeygenStatus.strip();
 
-export class KeysagaClient extends MessageClient {
+export class KeysagaClient extends PayoutClient {
   readonly #client: Client;
   readonly #identityKeys: ReadonlyMap<PartyId, string>;
   readonly #verify: (walletId: string, outcome: unknown) => Wallet;

@@ -13,7 +13,13 @@ export {
   type StartOptions,
 } from './client.ts';
 export { clientOptions, readClientConfig } from './config.ts';
-export type { KeySummary, MessageSummary, TransferFilter, TransferSummary } from './lists.ts';
+export type {
+  KeySummary,
+  MessageSummary,
+  PayoutSummary,
+  TransferFilter,
+  TransferSummary,
+} from './lists.ts';
 export type { ClientOptions } from './options.ts';
 export type { PartyState } from './parties.ts';
 export type {

@@ -3,10 +3,12 @@ import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
 import { intentDigest, parseIntent } from '../core/intent.ts';
 import { messageIntentDigest, parseMessageIntent } from '../core/messages/intent.ts';
+import { parsePayout, payoutDigest } from '../core/payout.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import type { TransferIntent } from '../schema/contracts/intent.ts';
 import { GenerateKeyRequest } from '../schema/contracts/key.ts';
 import type { MessageIntent } from '../schema/contracts/message.ts';
+import type { PayoutIntent } from '../schema/contracts/payout.ts';
 import type { RequestId } from '../schema/contracts/primitives.ts';
 import { parseWorkflowId, WORKFLOWS } from '../schema/contracts/temporal.ts';
 
@@ -25,6 +27,7 @@ type WaitingSummary<Intent> = {
 };
 export type TransferSummary = WaitingSummary<TransferIntent>;
 export type MessageSummary = WaitingSummary<MessageIntent>;
+export type PayoutSummary = WaitingSummary<PayoutIntent>;
 export type KeySummary = {
   readonly requestId: RequestId;
   readonly workflowId: string;
@@ -71,6 +74,12 @@ export const listTransfers = (client: Client, filter: TransferFilter): Promise<T
 export const listMessages = (client: Client, filter: TransferFilter): Promise<MessageSummary[]> =>
   waitingSagas(client, WORKFLOWS.signMessage, filter, (memo, requestId) =>
     readIntent(memo, requestId, parseMessageIntent, messageIntentDigest),
+  );
+
+/** Payouts, newest first. Throws as `listTransfers`. */
+export const listPayouts = (client: Client, filter: TransferFilter): Promise<PayoutSummary[]> =>
+  waitingSagas(client, WORKFLOWS.payout, filter, (memo, requestId) =>
+    readIntent(memo, requestId, parsePayout, payoutDigest),
   );
 
 /** Sagas that wait for approvers. */
@@ -136,7 +145,7 @@ async function list<T>(
 const isOurs = (id: string): boolean => {
   try {
     const { kind } = parseWorkflowId(id);
-    return kind === 'transfer' || kind === 'keygen' || kind === 'message';
+    return ['transfer', 'payout', 'keygen', 'message'].includes(kind);
   } catch {
     return false;
   }

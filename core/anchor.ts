@@ -4,10 +4,11 @@
  */
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import type { DomainEvent, EventData } from '../schema/contracts/events.ts';
-import type { AnchorRequest, LeasedAnchor, TransferIntent } from '../schema/contracts/intent.ts';
+import type { AnchorRequest, LeasedAnchor } from '../schema/contracts/intent.ts';
 import type { RequestId } from '../schema/contracts/primitives.ts';
 import { MAX_INTENT_LIFETIME_MS } from './intent.ts';
 import type { Fold, Lease } from './ports/ledger.ts';
+import type { PaymentIntent } from './ports/payment.ts';
 import { anchorResource } from './rules/effects.ts';
 
 /** The lease outlives the intent by this much: a transfer that begins in its last moment still finds it. */
@@ -84,7 +85,7 @@ export const giveBack = (
  * id's rows, locked by the caller. Throws `StateConflict` (`anchor`).
  */
 export function requireAnchorLeased(
-  intent: TransferIntent,
+  intent: PaymentIntent,
   address: string,
   leases: readonly Lease[],
 ): void {

@@ -18,6 +18,10 @@ const refuse = (field: string, message: string): never => {
 const DECEPTIVE =
   /[\p{Cc}\p{Cs}\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb\u{e0000}-\u{e007f}]/u;
 
+export const isDeceptive = (text: string): boolean => DECEPTIVE.test(text);
+/** ASCII without spaces. */
+export const isPrintable = (text: string): boolean => /^[\x21-\x7e]+$/.test(text);
+
 const ANCHOR_FAMILY = {
   'ethereum-nonce': 'ethereum',
   'bitcoin-outpoint': 'bitcoin',
@@ -35,8 +39,29 @@ export function requireIntentFrame(intent: {
   if (expires <= issued) refuse('expiresAt', 'must be later than issuedAt');
   if (expires - issued > MAX_INTENT_LIFETIME_MS)
     refuse('expiresAt', 'at most 90 days after issuedAt');
-  if (intent.memo !== undefined && DECEPTIVE.test(intent.memo))
+  if (intent.memo !== undefined && isDeceptive(intent.memo))
     refuse('memo', 'has characters that do not show as they are signed');
+}
+
+/** An anchor of the chain's own kind. Throws `InvalidInput` with `field`. */
+export function requireAnchorOfChain({
+  anchor,
+  chain,
+}: {
+  readonly anchor?: Anchor;
+  readonly chain: string;
+}): void {
+  if (anchor === undefined) return;
+  if (ANCHOR_FAMILY[anchor.kind] !== networkFamily(chain))
+    refuse('anchor.kind', 'is not of this chain');
+  if (anchor.kind === 'solana-nonce' && !/^[1-9A-HJ-NP-Za-km-z]+$/.test(anchor.account))
+    refuse('anchor.account', 'must be base58');
+}
+
+/** No path where keys have no children. Throws `InvalidInput` (`path`). */
+export function requireChildPath(intent: { readonly path?: string; readonly chain: string }): void {
+  if (intent.path !== undefined && networkFamily(intent.chain) === 'solana')
+    refuse('path', 'wallets of Ed25519 keys have one address');
 }
 
 /**
@@ -47,18 +72,9 @@ export function requireIntentFrame(intent: {
 export function parseIntent(x: unknown): TransferIntent {
   const intent = parseWith(TransferIntent, x, 'intent');
   requireIntentFrame(intent);
-  if (!/^[\x21-\x7e]+$/.test(intent.destination)) refuse('destination', 'must be printable ASCII');
-  if (intent.path !== undefined && networkFamily(intent.chain) === 'solana')
-    refuse('path', 'wallets of Ed25519 keys have one address');
-  if (intent.anchor !== undefined) {
-    if (ANCHOR_FAMILY[intent.anchor.kind] !== networkFamily(intent.chain))
-      refuse('anchor.kind', 'is not of this chain');
-    if (
-      intent.anchor.kind === 'solana-nonce' &&
-      !/^[1-9A-HJ-NP-Za-km-z]+$/.test(intent.anchor.account)
-    )
-      refuse('anchor.account', 'must be base58');
-  }
+  if (!isPrintable(intent.destination)) refuse('destination', 'must be printable ASCII');
+  requireChildPath(intent);
+  requireAnchorOfChain(intent);
   return intent;
 }
 
@@ -90,7 +106,7 @@ export function describeIntent(intent: TransferIntent): IntentLine[] {
 export const timeWords = (iso: string): string =>
   iso.replace('T', ' ').replace(/\.(\d{3})Z$/, '.$1 UTC');
 
-function describeAnchor(anchor: Anchor): string {
+export function describeAnchor(anchor: Anchor): string {
   switch (anchor.kind) {
     case 'ethereum-nonce':
       return `account nonce ${anchor.nonce}`;

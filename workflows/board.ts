@@ -2,7 +2,9 @@
  * The board an operator reads in the Temporal UI (`setCurrentDetails`): Markdown without table borders, so lists
  * and padded cells in a code fence, and text marks instead of colours.
  */
+import { isPayout, type PaymentIntent } from '../core/ports/payment.ts';
 import type { MessageStatus } from '../schema/contracts/message-saga.ts';
+import type { LineGroup } from '../schema/contracts/payout-saga.ts';
 import type {
   FailureInfo,
   KeygenStatus,
@@ -132,12 +134,36 @@ export function messageBoard(status: MessageStatus): string {
   ].join('\n');
 }
 
-export function transferBoard(status: TransferStatus): string {
+/** A transfer's status; of a payout with the lines' fates. */
+export type PaymentStatus = Omit<TransferStatus, 'intent'> & {
+  readonly intent: PaymentIntent;
+  readonly lines?: LineGroup[];
+};
+
+/** Which lines, and what became of them. */
+const groupLines = (groups: readonly LineGroup[] | undefined): string[] =>
+  groups === undefined
+    ? []
+    : [
+        '',
+        '**Lines**',
+        ...groups.map(
+          ({ from, to, fate, transactionId }) =>
+            `- ${from === to ? from : `${from} to ${to}`}: ${fate}${transactionId === undefined ? '' : ` ${code(transactionId)}`}`,
+        ),
+      ];
+
+const paymentLine = (intent: PaymentIntent): string =>
+  isPayout(intent)
+    ? `**Payout** ${intent.total} ${plain(intent.asset)} from ${intent.walletId} to ${intent.lines.length} destinations`
+    : `**Transfer** ${intent.amount} ${plain(intent.asset)} from ${intent.walletId} to ${plain(intent.destination)}`;
+
+export function transferBoard(status: PaymentStatus): string {
   const { intent } = status;
   return [
     `**Phase** ${status.phase}${status.waitingFor ? ` – ${plain(status.waitingFor, 400)}` : ''}`,
     '',
-    `**Transfer** ${intent.amount} ${plain(intent.asset)} from ${intent.walletId} to ${plain(intent.destination)}`,
+    paymentLine(intent),
     '',
     ...approvalLines(
       status,
@@ -154,6 +180,7 @@ export function transferBoard(status: TransferStatus): string {
           '',
           `**Transaction** ${code(status.transactionId)}, ${status.confirmations} confirmations`,
         ]),
+    ...groupLines(status.lines),
     ...(status.voidTransactionId === undefined
       ? []
       : ['', `**Void transaction** ${code(status.voidTransactionId)}`]),

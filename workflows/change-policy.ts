@@ -118,15 +118,18 @@ function announcer(saga: PolicyChange): Announce {
     told = usable;
     if (saga.clock.phase === 'Delivering' && saga.status().usable) saga.enter('InForce');
     saga.background.start(async () => {
-      const { requestIds } = await ledger(
+      const { requestIds, payouts = [] } = await ledger(
         'ledger',
         'transfers that wait',
         saga.group(),
       ).policyWaiters({ policyId: saga.policyId });
       await Promise.all(
-        requestIds.map(async (id) => {
+        [
+          ...requestIds.map((id) => workflowId.transfer(id)),
+          ...payouts.map((id) => workflowId.payout(id)),
+        ].map(async (id) => {
           try {
-            await getExternalWorkflowHandle(workflowId.transfer(id)).signal(policyChangedSignal);
+            await getExternalWorkflowHandle(id).signal(policyChangedSignal);
             saga.announced += 1;
           } catch {
             // It ended meanwhile.

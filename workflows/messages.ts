@@ -5,13 +5,9 @@ import type { LeasedAnchor } from '../schema/contracts/intent.ts';
 import type { MessageStatus } from '../schema/contracts/message-saga.ts';
 import type { PolicyChangeStatus } from '../schema/contracts/policy-change.ts';
 import type { PoolStatus } from '../schema/contracts/pool.ts';
-import type {
-  ApprovalReceipt,
-  CancelReceipt,
-  KeygenStatus,
-  TransferStatus,
-} from '../schema/contracts/saga.ts';
+import type { ApprovalReceipt, CancelReceipt, KeygenStatus } from '../schema/contracts/saga.ts';
 import { MESSAGES } from '../schema/contracts/temporal.ts';
+import type { PaymentStatus } from './board.ts';
 
 /** Unread: anyone who reaches Temporal can send one. */
 export const approveSignal = defineSignal<[unknown]>(MESSAGES.approve);
@@ -23,7 +19,8 @@ export const policyChangedSignal = defineSignal<[unknown?]>(MESSAGES.policyChang
 /** Waits for the lease; fails with what kept it from being had. */
 export const anchorUpdate = defineUpdate<LeasedAnchor>(MESSAGES.anchor);
 export const cancelUpdate = defineUpdate<CancelReceipt>(MESSAGES.cancel);
-export const transferStatus = defineQuery<TransferStatus>(MESSAGES.status);
+/** Of a transfer or a payout. */
+export const paymentStatus = defineQuery<PaymentStatus>(MESSAGES.status);
 export const messageStatus = defineQuery<MessageStatus>(MESSAGES.status);
 export const policyChangeStatus = defineQuery<PolicyChangeStatus>(MESSAGES.status);
 /** Marks, if they parse; and it looks at its stock now. */

@@ -3,6 +3,7 @@
  * refusal of the intent leads to a void.
  */
 import { CancellationScope } from '@temporalio/workflow';
+import { isPayout } from '../core/ports/payment.ts';
 import type { Built } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
@@ -30,21 +31,24 @@ export function signTransaction(
     ranking: built.ranking,
     refusable: purpose === 'payment',
     ...(built.pooled === undefined ? {} : { pooled: built.pooled }),
-    request: (signers, attempt, pooled) => ({
-      kind: 'sign',
-      requestId: intent.requestId,
-      attempt,
-      keyId: saga.reservation.key.keyId,
-      epoch: saga.reservation.key.epoch,
-      purpose,
-      signers: [...signers],
-      intent,
-      line: 0,
-      approvals: saga.approvalsFor(purpose),
-      policyHash: saga.reservation.policyHash,
-      unsigned: built.unsigned,
-      ...(pooled === undefined ? {} : { pooled: [...pooled] }),
-    }),
+    request: (signers, attempt, pooled) => {
+      const { key, policyHash } = saga.reservation;
+      const common = {
+        requestId: intent.requestId,
+        attempt,
+        keyId: key.keyId,
+        epoch: key.epoch,
+        purpose,
+        signers: [...signers],
+        approvals: saga.approvalsFor(purpose),
+        policyHash,
+        unsigned: built.unsigned,
+        ...(pooled === undefined ? {} : { pooled: [...pooled] }),
+      };
+      return isPayout(intent)
+        ? { kind: 'payout', ...common, intent }
+        : { kind: 'sign', ...common, intent, line: 0 };
+    },
     enter(phase) {
       if (purpose === 'payment') saga.enter(phase);
     },

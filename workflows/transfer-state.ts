@@ -8,28 +8,23 @@ import {
   setHandler,
   sleep,
 } from '@temporalio/workflow';
+import { isPayout, type PaymentIntent } from '../core/ports/payment.ts';
 import { TRANSFER_MACHINE } from '../core/transfer/machine.ts';
 import type { PartyReport, Reservation } from '../schema/contracts/activities.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure } from '../schema/contracts/failures.ts';
-import type { TransferIntent } from '../schema/contracts/intent.ts';
 import type { SigningPurpose } from '../schema/contracts/party.ts';
 import type { TransferPolicy } from '../schema/contracts/policy-change.ts';
 import type { AttemptId } from '../schema/contracts/primitives.ts';
-import type {
-  CancelReceipt,
-  FailureInfo,
-  TransferInput,
-  TransferPhase,
-  TransferStatus,
-} from '../schema/contracts/saga.ts';
+import type { CancelReceipt, FailureInfo, TransferPhase } from '../schema/contracts/saga.ts';
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { ApprovalDesk } from './approvals.ts';
 import { Background } from './background.ts';
-import { transferBoard } from './board.ts';
+import { type PaymentStatus, transferBoard } from './board.ts';
 import { isoNow, PhaseClock } from './clock.ts';
-import { cancelUpdate, policyChangedSignal, transferStatus } from './messages.ts';
+import { cancelUpdate, paymentStatus, policyChangedSignal } from './messages.ts';
+import { linesOfSaga, type PaymentInput, whoAsks } from './payout-lines.ts';
 import { refreshForStranger } from './policy-watch.ts';
 import { BACKOFF_CAPS, backoffMs } from './profiles.ts';
 import { Progress } from './progress.ts';
@@ -40,9 +35,10 @@ import { ledger, PhaseGroups } from './steps.ts';
 const approvalsOf = (decisions: readonly SignedApproval[]): readonly SignedApproval[] =>
   decisions.filter(({ approval }) => approval.decision === 'approve');
 
+/** A transfer, or a payout: a list that one transaction pays. */
 export class TransferSaga {
-  readonly input: TransferInput;
-  readonly intent: TransferIntent;
+  readonly input: PaymentInput;
+  readonly intent: PaymentIntent;
   readonly clock = new PhaseClock<TransferPhase>('Initiated');
   readonly progress = new Progress();
   readonly undos = new Compensations(() => this.changed());
@@ -93,7 +89,7 @@ export class TransferSaga {
   /** The version changed after the reservation. */
   #recounted = false;
 
-  constructor(input: TransferInput) {
+  constructor(input: PaymentInput) {
     this.input = input;
     this.intent = input.intent;
     const stranger = refreshForStranger();
@@ -130,7 +126,7 @@ export class TransferSaga {
         phase: this.clock.phase,
       }),
     });
-    setHandler(transferStatus, () => this.status());
+    setHandler(paymentStatus, () => this.status());
     setHandler(policyChangedSignal, () => {
       this.policyHints += 1;
     });
@@ -250,6 +246,7 @@ export class TransferSaga {
         requestId: this.intent.requestId,
         phase,
         ...(reason === undefined ? {} : { reason }),
+        ...whoAsks(this.intent),
       }),
     );
   }
@@ -260,10 +257,11 @@ export class TransferSaga {
     setCurrentDetails(transferBoard(this.status()));
   }
 
-  status(): TransferStatus {
+  status(): PaymentStatus {
     return {
       phase: this.clock.phase,
       intent: this.intent,
+      ...(isPayout(this.intent) ? { lines: linesOfSaga(this) } : {}),
       intentDigest: this.input.intentDigest,
       quorum: this.quorum,
       approvals: [...this.desk.decisions],

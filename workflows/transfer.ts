@@ -20,6 +20,7 @@ import type { AttemptId } from '../schema/contracts/primitives.ts';
 import { TransferInput, type TransferResult } from '../schema/contracts/saga.ts';
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { rethrowDefect } from './defects.ts';
+import { whoAsks } from './payout-lines.ts';
 import { followsPolicy, PolicyChangeWait, refreshPolicy, waitForQuorum } from './policy-watch.ts';
 import { signTransaction } from './signing.ts';
 import { chain, ledger } from './steps.ts';
@@ -27,7 +28,11 @@ import { TransferSaga } from './transfer-state.ts';
 import { type Final, fillGap, follow, send, voidLine } from './voiding.ts';
 
 export async function transfer(raw: TransferInput): Promise<TransferResult> {
-  const saga = new TransferSaga(readInput(raw));
+  return payAndSettle(new TransferSaga(readInput(raw)));
+}
+
+/** The whole saga, of a transfer or a payout. */
+export async function payAndSettle(saga: TransferSaga): Promise<TransferResult> {
   // Temporal's own cancel is the same wish as the update's; the saga decides what may still be undone.
   CancellationScope.current().cancelRequested.catch(() => saga.requestCancel());
   return CancellationScope.nonCancellable(async () => {
@@ -121,7 +126,7 @@ async function reserve(saga: TransferSaga): Promise<void> {
         'undoLedger',
         'undo: release the reservation',
         saga.group(),
-      ).release({ requestId, reason: saga.failure?.code ?? 'undone' });
+      ).release({ requestId, reason: saga.failure?.code ?? 'undone', ...whoAsks(saga.intent) });
       // A run of an earlier release has no answer in its history.
       saga.nonceKept = released?.fillsGap === true;
     },
@@ -317,6 +322,7 @@ async function end(
       requestId: saga.intent.requestId,
       failure,
       ...(voidTransactionId === undefined ? {} : { voidTransactionId }),
+      ...whoAsks(saga.intent),
     }),
   );
   saga.enter('Failed');

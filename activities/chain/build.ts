@@ -1,5 +1,5 @@
 /** Unsigned bytes: the payment and its void. */
-import { intentDigest, parseIntent } from '../../core/intent.ts';
+import { parsePayment, paymentDigest } from '../../core/payout.ts';
 import { voidFeeCap } from '../../core/policy.ts';
 import type { Blockchain, BuildResult } from '../../core/ports/blockchain.ts';
 import type { Transaction } from '../../core/ports/ledger.ts';
@@ -32,9 +32,9 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
     name: 'build',
     input: unknown,
   ): Promise<{ transfer: Transfer; key: KeyDescriptor }> => {
-    const intent = parseIntent(parse(name, input).intent);
+    const intent = parsePayment(parse(name, input).intent);
     const { transfer } = await loadTransfer(uow.events, intent.requestId);
-    if (transfer.intentDigest !== intentDigest(intent))
+    if (transfer.intentDigest !== paymentDigest(intent))
       throw new KeysagaError(
         'RequestConflict',
         `Transfer ${intent.requestId} was reserved for another intent.`,

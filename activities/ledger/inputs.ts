@@ -43,7 +43,11 @@ const PartyReport = z.strictObject({
 export const inputs = {
   // The intent has rules beyond its shape: `parseIntent` reads it.
   reserve: z.strictObject({ intent: z.unknown(), intentDigest: Hex32, workflowId: WorkflowId }),
-  release: z.strictObject({ requestId: RequestId, reason: Reason }),
+  release: z.strictObject({
+    requestId: RequestId,
+    reason: Reason,
+    workflowId: WorkflowId.exactOptional(),
+  }),
   recordDecision: z.strictObject({ requestId: RequestId, signed: SignedApproval }),
   passPivot: z.strictObject({
     requestId: RequestId,
@@ -61,11 +65,13 @@ export const inputs = {
     requestId: RequestId,
     failure: FailureInfo,
     voidTransactionId: TransactionId.exactOptional(),
+    workflowId: WorkflowId.exactOptional(),
   }),
   recordPhase: z.strictObject({
     requestId: RequestId,
     phase: TransferPhase,
     reason: Reason.exactOptional(),
+    workflowId: WorkflowId.exactOptional(),
   }),
   recordUndo: z.strictObject({
     requestId: RequestId,

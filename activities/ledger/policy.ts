@@ -281,9 +281,16 @@ export function createPolicyLedger(deps: CoordinatorDeps): PolicyLedger {
 
     policyWaiters: async (input) => {
       const { policyId } = parse('policyWaiters', input);
+      const waiting = await subjects.waiting(policyId, WAITERS);
+      const payout = ({ requestId, workflowId }: (typeof waiting)[number]) =>
+        workflowId === workflowIds.payout(requestId as RequestId);
+      const ids = (rows: typeof waiting) => rows.map(({ requestId }) => requestId);
       return parseWith(
         PolicyWaiters,
-        { requestIds: await subjects.waiting(policyId, WAITERS) },
+        {
+          requestIds: ids(waiting.filter((one) => !payout(one))),
+          payouts: ids(waiting.filter(payout)),
+        },
         'waiters',
       );
     },

@@ -4,6 +4,7 @@ import { type Account, accountOf } from '../../core/account.ts';
 import { keyFold } from '../../core/key/index.ts';
 import type { Chains } from '../../core/ports/blockchain.ts';
 import type { EventLog, Lease, Transaction, UnitOfWork } from '../../core/ports/ledger.ts';
+import { isPayout } from '../../core/ports/payment.ts';
 import { leaseOfKey } from '../../core/rules/effects.ts';
 import { hexToBytes } from '../../core/signed.ts';
 import {
@@ -157,3 +158,10 @@ function landedBytes(transfer: Transfer): UnsignedTransaction | null {
     return transfer.built.void?.unsigned ?? null;
   return null;
 }
+
+/**
+ * Transfers and payouts share their request ids, and what a saga reports or undoes names no more than its id: that of one
+ * must not end the other. Sagas of earlier releases do not say who they are, and are transfers.
+ */
+export const isAnothers = (state: Transfer, workflowId: string | undefined): boolean =>
+  workflowId === undefined ? isPayout(state.intent) : state.workflowId !== workflowId;

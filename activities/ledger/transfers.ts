@@ -1,9 +1,10 @@
 /** The ledger's part in a transfer: from its reservation to its end. */
 import { anchorFold, giveBack, requireAnchorLeased } from '../../core/anchor.ts';
 import { checkApproval } from '../../core/approvals.ts';
-import { intentDigest as digestOf, parseIntent } from '../../core/intent.ts';
 import { decideMessage, messageFold } from '../../core/messages/aggregate.ts';
+import { parsePayment, paymentDigest } from '../../core/payout.ts';
 import type { Lease, Transaction } from '../../core/ports/ledger.ts';
+import type { PaymentIntent } from '../../core/ports/payment.ts';
 import { digestHex } from '../../core/signed.ts';
 import {
   decideTransfer,
@@ -18,11 +19,11 @@ import type { LedgerActivities, Reservation } from '../../schema/contracts/activ
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import { isKeysagaError, KeysagaError } from '../../schema/contracts/errors.ts';
 import { streams } from '../../schema/contracts/events.ts';
-import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
 import { type CoordinatorDeps, commit } from './deps.ts';
+import { checkDestinations } from './destinations.ts';
 import { leftBy } from './earlier.ts';
 import { parse } from './inputs.ts';
 import { knownPolicies, policyByHash } from './policy.ts';
@@ -31,6 +32,7 @@ import {
   closeLeases,
   closeReservation,
   createKeyReader,
+  isAnothers,
   loadTransfer,
   payerOf,
   releaseHeld,
@@ -97,17 +99,17 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     return { ...reservation, ...(await leftBy(deps, transfer)) };
   };
 
-  const checkFresh = (intent: TransferIntent): void => {
+  const checkFresh = (intent: PaymentIntent): void => {
     if (Date.parse(intent.expiresAt) <= clock.now())
       throw new KeysagaError('IntentExpired', `The intent expired at ${intent.expiresAt}.`, {
         field: 'expiresAt',
       });
-    chains.get(intent.chain).codec.checkAddress(intent.destination);
+    checkDestinations(chains.get(intent.chain).codec, intent);
   };
 
   /** Undefined: the balance was read before a spend that the wallet knows of by now. */
   const tryReserve = async (
-    intent: TransferIntent,
+    intent: PaymentIntent,
     data: { intentDigest: string; workflowId: string },
     key: KeyDescriptor,
   ): Promise<{ policyHash: string; transfer?: Transfer } | undefined> => {
@@ -220,8 +222,8 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
   return {
     reserve: async (input) => {
       const { intent: rawIntent, ...data } = parse('reserve', input);
-      const intent = parseIntent(rawIntent);
-      if (digestOf(intent) !== data.intentDigest)
+      const intent = parsePayment(rawIntent);
+      if (paymentDigest(intent) !== data.intentDigest)
         throw new KeysagaError('InvalidInput', 'The digest is not that of the intent.', {
           field: 'intentDigest',
         });
@@ -259,13 +261,14 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     },
 
     release: async (input) => {
-      const { requestId, reason } = parse('release', input);
+      const { requestId, reason, workflowId } = parse('release', input);
       return commit(deps, 'release', async (tx) => {
         const { state, version } = await tx.events.load(streams.transfer(requestId), transferFold);
         if (state === null) {
           await giveUp(tx, requestId);
           return {};
         }
+        if (isAnothers(state, workflowId)) return {};
         if (state.end?.kind === 'completed')
           throw new KeysagaError('PivotPassed', `Transfer ${requestId} has completed.`, {
             requestId,
@@ -339,7 +342,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     },
 
     fail: async (input) => {
-      const { requestId, failure, voidTransactionId } = parse('fail', input);
+      const { requestId, failure, voidTransactionId, workflowId } = parse('fail', input);
       const before = await uow.events.load(streams.transfer(requestId), transferFold);
       const key = before.state === null ? undefined : await keyOf(before.state.intent.walletId);
       await commit(deps, 'fail', async (tx) => {
@@ -351,6 +354,7 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
           await giveUp(tx, requestId);
           return giveAnchorBack(tx, requestId, leases, failure.code);
         }
+        if (isAnothers(state, workflowId)) return;
         if (key === undefined) throw begun(requestId);
         // After the pivot this succeeds only when the line is over, so the leases may be closed.
         const events = decideTransfer.fail(state, failure, voidTransactionId);
@@ -362,9 +366,10 @@ export function createTransferLedger(deps: CoordinatorDeps): TransferLedger {
     },
 
     recordPhase: async (input) => {
-      const { requestId, phase, reason } = parse('recordPhase', input);
+      const { requestId, phase, reason, workflowId } = parse('recordPhase', input);
       await commit(deps, 'recordPhase', async (tx) => {
         const { transfer, version } = await loadTransfer(tx.events, requestId);
+        if (isAnothers(transfer, workflowId)) return;
         await appendTransfer(tx, requestId, version, decideTransfer.phase(transfer, phase, reason));
       });
     },

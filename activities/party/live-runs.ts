@@ -15,7 +15,7 @@ import type {
 import { hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
-import type { PrepareMessage, PrepareSign } from '../../schema/contracts/party.ts';
+import type { PrepareMessage, PreparePayout, PrepareSign } from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 import { openInbox } from './envelopes.ts';
 import { openPresignatures } from './pool.ts';
@@ -168,7 +168,7 @@ async function rebuild(
       log,
     );
   }
-  if (request.kind === 'sign' && request.pooled !== undefined && presigned !== undefined) {
+  if ('pooled' in request && request.pooled !== undefined && presigned !== undefined) {
     const { descriptor, index } = presigned.share;
     const presignatures = await openPresignatures(deps, row, request.pooled, presigned.rows);
     try {
@@ -201,7 +201,7 @@ async function rebuild(
   }
   const payer = accountOf(
     descriptor,
-    request.kind === 'sign' ? request.intent.path : undefined,
+    request.kind === 'message' ? undefined : request.intent.path,
     deps.codecs.get(descriptor.network),
   );
   const share = await openShare(deps, access);
@@ -242,7 +242,7 @@ const place = (
 /** Computed by this party from the bytes, or from the message; no digest is ever received. */
 function toSign(
   deps: PartyDeps,
-  request: PrepareSign | PrepareMessage,
+  request: PrepareSign | PrepareMessage | PreparePayout,
   { network, publicKey }: KeyDescriptor,
 ): readonly Uint8Array[] {
   const key = hexToBytes(publicKey);

@@ -10,7 +10,7 @@ import { advance, noteCommitted } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
 import { checkChain, guarded } from './fence.ts';
 import type { LiveRuns } from './live-runs.ts';
-import { closeSession, eraseClosed } from './sessions.ts';
+import { closeSession, eraseClosed, isVoid } from './sessions.ts';
 
 export async function receivePolicy(
   deps: PartyDeps,
@@ -57,9 +57,7 @@ export async function receivePolicy(
     const now = deps.clock.now();
     await tx.insertPolicy({ policyId, version, hash, document: signed, at: now });
     // A session binds the version it was approved under; unreleased ones end with it. Voids go on.
-    const open = (await tx.openSessionsOfPolicy(policyId)).filter(
-      (s) => !(s.request.kind === 'sign' && s.request.purpose === 'void'),
-    );
+    const open = (await tx.openSessionsOfPolicy(policyId)).filter((s) => !isVoid(s.request));
     for (const session of open) await closeSession(tx, session, 'superseded', now);
     await tx.audit({
       kind: 'policy-received',

@@ -6,6 +6,7 @@
 import { accountOf } from '../../core/account.ts';
 import { requireOnceValidQuorum, requireQuorum, requireStartDelay } from '../../core/approvals.ts';
 import { intentDigest, parseIntent } from '../../core/intent.ts';
+import { parsePayout, payoutDigest } from '../../core/payout.ts';
 import { effectiveDailyLimit, limitFor, voidFeeCap } from '../../core/policy.ts';
 import type { DecodedTransaction } from '../../core/ports/blockchain.ts';
 import type {
@@ -15,6 +16,7 @@ import type {
   ShareRow,
   Standing,
 } from '../../core/ports/party-store.ts';
+import { type PaymentIntent, totalOf } from '../../core/ports/payment.ts';
 import {
   DAY_MS,
   dailySpent,
@@ -28,7 +30,7 @@ import { checkVoid } from '../../core/rules/void.ts';
 import { checkSigners } from '../../core/session/session.ts';
 import { digestHex, hexToBytes } from '../../core/signed.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
-import type { PrepareSign } from '../../schema/contracts/party.ts';
+import type { PreparePayout, PrepareSign } from '../../schema/contracts/party.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { requireStanding } from './chain.ts';
 import type { PartyDeps } from './deps.ts';
@@ -37,10 +39,33 @@ import type { Admission } from './prepare.ts';
 import { closeSession } from './sessions.ts';
 import { requireOpenable } from './shares.ts';
 
+/**
+ * The record's number: a transfer's only line; of a payout the one transaction that pays all of its lines, which
+ * therefore have one record. Throws `InvalidInput` (`line`).
+ */
+export function lineOf(request: PrepareSign | PreparePayout): number {
+  if (request.kind === 'payout') return 0;
+  requireOnlyLine(request.line);
+  return request.line;
+}
+
+/** The intent and what approvals of it name. The kind decides which signed form it has, so none counts for both. */
+export function paymentOf(request: PrepareSign | PreparePayout): {
+  readonly intent: PaymentIntent;
+  readonly digest: string;
+} {
+  if (request.kind === 'payout') {
+    const intent = parsePayout(request.intent);
+    return { intent, digest: payoutDigest(intent) };
+  }
+  const intent = parseIntent(request.intent);
+  return { intent, digest: intentDigest(intent) };
+}
+
 export async function admitSigning(
   deps: PartyDeps,
   tx: PartyTransaction,
-  request: PrepareSign,
+  request: PrepareSign | PreparePayout,
   now: number,
 ): Promise<Admission> {
   const { settings, ceremonies, codecs } = deps;
@@ -62,10 +87,10 @@ export async function admitSigning(
     throw new KeysagaError('InvalidInput', `Exactly ${key.threshold} signers are needed.`, {
       field: 'signers',
     });
-  requireOnlyLine(request.line);
+  const number = lineOf(request);
+  const { keyId } = request;
   const codec = codecs.get(key.network);
-  const intent = parseIntent(request.intent);
-  const digest = intentDigest(intent);
+  const { intent, digest } = paymentOf(request);
   // Found here, from the share's own key and the path that approvers signed. Limits and lines stay the wallet's.
   const payer = accountOf(key, intent.path, codec).key;
   const decoded = codec.decode(request.unsigned, hexToBytes(payer.publicKey));
@@ -90,7 +115,7 @@ export async function admitSigning(
       sessionLifeMs: settings.signingSessionMs,
       ...(standing.intentsAfter === null ? {} : { fencedBefore: standing.intentsAfter }),
     });
-    const line = await lockedLine(tx, request, digest, now);
+    const line = await lockedLine(tx, { keyId, line: number }, digest, now);
     const approvals = {
       // Read under the line's lock: a rejection that this party keeps at the same time closes what comes before it.
       approvals: [...request.approvals, ...(await tx.rejectionsOf(digest))],
@@ -104,8 +129,7 @@ export async function admitSigning(
     requireStartDelay(approvals);
     checkPayment({ ...transaction, policy });
     const superseded = await joinLine(tx, joining(request, decoded), digest, line, now);
-    const { keyId } = request;
-    const spend = { keyId, line: request.line, asset: intent.asset, amount: intent.amount };
+    const spend = { keyId, line: number, asset: intent.asset, amount: totalOf(intent) };
     await reserveLimit(tx, { spend, digest, policy, share, now, standing });
     return admission(superseded, await bind());
   }
@@ -119,7 +143,7 @@ export async function admitSigning(
       field: 'policyHash',
     });
   const version = requireOnceApproved(deps, request, digest, policies, now);
-  const line = await lockedLine(tx, request, digest, now);
+  const line = await lockedLine(tx, { keyId, line: number }, digest, now);
   checkVoid({ ...transaction, policy, released: line.history.map((t) => t.conflictKeys) });
   if (version !== policies[0] && line.history.length === 0) {
     await tx.lockLimit(request.keyId, 'voids');
@@ -150,7 +174,7 @@ export async function admitSigning(
       machine: ceremonies.describe(key.protocol, request.pooled === undefined ? 'sign' : 'online'),
       lifeMs: settings.signingSessionMs,
       intentDigest: digest,
-      line: request.line,
+      line: number,
       superseded,
       head: standing.head,
       pooledKeys,
@@ -186,7 +210,7 @@ export async function currentPolicy(tx: PartyTransaction, policyId: string) {
 /** A void needs approvals that once were valid, under whichever version they were counted: the newest such is answered. */
 function requireOnceApproved(
   deps: PartyDeps,
-  request: PrepareSign,
+  request: PrepareSign | PreparePayout,
   digest: string,
   policies: readonly Policy[],
   now: number,
@@ -244,14 +268,14 @@ type Joining = Pick<LineTransaction, 'attempt' | 'purpose' | 'conflictKeys'> & {
   readonly fee: string;
 };
 const joining = (
-  { attempt, purpose, line, unsigned }: PrepareSign,
+  request: PrepareSign | PreparePayout,
   { conflictKeys, fee }: DecodedTransaction,
 ): Joining => ({
-  attempt,
-  purpose,
-  line,
+  attempt: request.attempt,
+  purpose: request.purpose,
+  line: lineOf(request),
   conflictKeys,
-  unsignedHash: digestHex('unsigned', unsigned),
+  unsignedHash: digestHex('unsigned', request.unsigned),
   fee: `${fee}`,
 });
 

@@ -4,12 +4,10 @@
  */
 
 import { countApprovals } from '../../core/approvals.ts';
-import { intentDigest, parseIntent } from '../../core/intent.ts';
 import { messageIntentDigest, parseMessageIntent } from '../../core/messages/intent.ts';
 import { parseWith } from '../../core/parse.ts';
 import type { PartyTransaction, ReleaseHead, SessionRow } from '../../core/ports/party-store.ts';
 import type { SealContext } from '../../core/ports/sealing.ts';
-import { requireOnlyLine } from '../../core/rules/line.ts';
 import { decidePrepare } from '../../core/session/session.ts';
 import { bytesToHex, digestHex } from '../../core/signed.ts';
 import { signedBytes } from '../../schema/contracts/canonical.ts';
@@ -17,6 +15,7 @@ import { KeysagaError } from '../../schema/contracts/errors.ts';
 import {
   type PrepareAnswer,
   type PrepareMessage,
+  type PreparePayout,
   PrepareRequest,
   type PrepareSign,
   type SignedHead,
@@ -29,8 +28,8 @@ import type { LiveRuns } from './live-runs.ts';
 import { admitKeygen } from './prepare-keygen.ts';
 import { admitMessage, MESSAGE_LINE } from './prepare-message.ts';
 import { admitPresign } from './prepare-presign.ts';
-import { activeShare, admitSigning } from './prepare-sign.ts';
-import { closeSession, eraseClosed, newDataKeyId } from './sessions.ts';
+import { activeShare, admitSigning, lineOf, paymentOf } from './prepare-sign.ts';
+import { closeSession, eraseClosed, isVoid, newDataKeyId } from './sessions.ts';
 
 /** What the judgement of a request adds to its session. */
 export type Admission = {
@@ -85,7 +84,7 @@ export async function prepare(
       return admit(deps, tx, request, requestHash);
     });
   });
-  if (request.kind === 'sign' && request.pooled !== undefined)
+  if ('pooled' in request && request.pooled !== undefined)
     await deps.failPoints.at('party.bind:after-commit');
   await deps.failPoints.at('party.prepare:after-commit');
   await eraseClosed(deps, superseded);
@@ -132,18 +131,13 @@ async function keepRejections(deps: PartyDeps, request: PrepareRequest): Promise
   await eraseClosed(deps, closed);
 }
 
-const isVoid = (request: PrepareRequest): boolean =>
-  request.kind === 'sign' && request.purpose === 'void';
-
 /** What the approvals of a request are about. */
-function decidedUpon(request: PrepareSign | PrepareMessage) {
+function decidedUpon(request: PrepareSign | PrepareMessage | PreparePayout) {
   if (request.kind === 'message') {
     const intent = parseMessageIntent(request.intent);
     return { intent, digest: messageIntentDigest(intent), line: MESSAGE_LINE };
   }
-  requireOnlyLine(request.line);
-  const intent = parseIntent(request.intent);
-  return { intent, digest: intentDigest(intent), line: request.line };
+  return { ...paymentOf(request), line: lineOf(request) };
 }
 
 /** A repeat gets the stored answer, also after the release; a closed attempt and another body are refused. */
@@ -197,7 +191,7 @@ async function admit(
     };
     await tx.insertSession({
       attempt: request.attempt,
-      kind: request.kind === 'message' ? 'sign' : request.kind,
+      kind: request.kind === 'message' || request.kind === 'payout' ? 'sign' : request.kind,
       keyId: request.keyId,
       epoch: request.epoch,
       requestId: request.requestId,

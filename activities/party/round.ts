@@ -181,7 +181,7 @@ async function begin(
   async function needed(session: SessionRow): Promise<Pick<RoundTask, 'share' | 'presigned'>> {
     if (run !== undefined || session.kind === 'keygen') return { share: undefined };
     const { keyId, epoch, attempt } = session;
-    if (session.request.kind !== 'sign' || session.request.pooled === undefined)
+    if (!('pooled' in session.request) || session.request.pooled === undefined)
       return { share: await sealedShare(tx, session, now) };
     const [share, rows] = await Promise.all([
       tx.liveShare(keyId, epoch),

@@ -7,6 +7,7 @@ import {
   isErrorCode,
   KeysagaError,
 } from '../../schema/contracts/errors.ts';
+import type { PrepareRequest } from '../../schema/contracts/party.ts';
 import type { PartyDeps } from './deps.ts';
 
 export type Failure = {
@@ -112,3 +113,7 @@ export async function eraseClosed(
       await deps.backup.remove(backupName(row));
   }
 }
+
+/** Does it sign a void, of a transfer or of a payout? */
+export const isVoid = (request: PrepareRequest): boolean =>
+  'purpose' in request && request.purpose === 'void';

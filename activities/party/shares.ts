@@ -65,7 +65,7 @@ export async function sealedShare(
   requireUnlocked(record, now);
   const detail = {
     epoch: `${epoch}`,
-    purpose: request.kind === 'sign' ? request.purpose : request.kind,
+    purpose: 'purpose' in request ? request.purpose : request.kind,
     ...(sessionId === null ? {} : { sessionId }),
   };
   await tx.audit({ kind: 'share-opening', keyId, attempt, at: now, detail });

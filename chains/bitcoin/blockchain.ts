@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { BitcoinOutputs, WatchedOutput } from '../../core/ports/bitcoin-outputs.ts';
 import type { Blockchain, BuildResult, LeaseRequest, Leaser } from '../../core/ports/blockchain.ts';
+import { linesOf, type NamedLine } from '../../core/ports/payment.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
@@ -19,7 +20,7 @@ import { type BitcoinFollower, createFollower, type Logger } from './follower.ts
 import { lookUp } from './lookup.ts';
 import { bitcoinNetwork } from './networks.ts';
 import { type BitcoinNode, createNode } from './node.ts';
-import { encodePsbt, outpoint, type PsbtInput } from './psbt.ts';
+import { encodePsbt, outpoint, type PsbtInput, type PsbtOutput } from './psbt.ts';
 import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, isWitnessKeyHash, virtualSize, walletScript } from './script.ts';
 import {
@@ -249,6 +250,17 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     );
   }
 
+  function outputOf({ destination, amount, prefix }: NamedLine): PsbtOutput {
+    const output = { script: addressScript(network, destination), amount: BigInt(amount) };
+    const least = dustLimit(output.script);
+    if (output.amount < least)
+      throw new KeysagaError('InvalidInput', 'nodes do not relay an output this small', {
+        field: `${prefix}amount`,
+        least: least.toString(),
+      });
+    return output;
+  }
+
   return {
     codec,
     finality,
@@ -269,17 +281,10 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
         });
       }
       const own = ownScript(key);
-      const to = addressScript(network, intent.destination);
-      const amount = BigInt(intent.amount);
-      if (amount < dustLimit(to)) {
-        throw new KeysagaError('InvalidInput', 'nodes do not relay an output this small', {
-          field: 'amount',
-          least: dustLimit(to).toString(),
-        });
-      }
+      const to = linesOf(intent).map((line) => outputOf(line));
       const spendables = await spendableOf(own);
       const rates = await feeRates(node, options.fees ?? {});
-      const payment: Payment = { to, amount, own, feeCap: BigInt(intent.feeCap), rates };
+      const payment: Payment = { to, own, feeCap: BigInt(intent.feeCap), rates };
 
       // The ledger's rows hold more than a request does; an answer carries no more than that.
       const leases = leaser.held.map(

@@ -14,8 +14,8 @@ export type Plan = {
   readonly fee: bigint;
 };
 export type Payment = {
-  readonly to: Uint8Array;
-  readonly amount: bigint;
+  /** Each once, in the order of the intent's lines. */
+  readonly to: readonly PsbtOutput[];
   /** The wallet's own script. */
   readonly own: Uint8Array;
   readonly feeCap: bigint;
@@ -45,31 +45,50 @@ export const asInput = ({ txid, vout, amount, script }: WatchedOutput): PsbtInpu
 });
 
 /**
+ * A payment and its change in BIP-69's order. A payout's outputs keep the order of its lines, which is what is approved
+ * and judged; where its change stands follows from an input's id, so that it tells nothing either.
+ */
+function arranged(
+  payments: readonly PsbtOutput[],
+  change: readonly PsbtOutput[],
+  inputs: readonly PsbtInput[],
+): readonly PsbtOutput[] {
+  if (payments.length === 1) return sortOutputs([...payments, ...change]);
+  const at = Number.parseInt(inputs[0]?.txid.slice(0, 8) ?? '0', 16) % (payments.length + 1);
+  return [...payments.slice(0, at), ...change, ...payments.slice(at)];
+}
+
+const amountOf = (outputs: readonly { readonly amount: bigint }[]): bigint =>
+  outputs.reduce((sum, { amount }) => sum + amount, 0n);
+
+/**
  * Payment from exactly these inputs: with change when it is worth an output, else the rest goes to the fee. Undefined
  * when they do not suffice, or when a rest too small for change would lift the fee above the cap.
  * @throws KeysagaError `FeeAboveCap` when no choice of inputs could help.
  */
 export function planPayment(chosen: readonly WatchedOutput[], payment: Payment): Plan | undefined {
-  const { to, amount, own, feeCap, rates } = payment;
-  const total = chosen.reduce((sum, output) => sum + output.amount, 0n);
+  const { to, own, feeCap, rates } = payment;
+  const amount = amountOf(to);
+  const total = amountOf(chosen);
   if (total <= amount) return undefined;
-  const plan = (outputs: readonly PsbtOutput[], fee: bigint): Plan => ({
-    inputs: sortInputs(chosen.map(asInput)),
-    outputs: sortOutputs(outputs),
+  const inputs = sortInputs(chosen.map(asInput));
+  const scripts = to.map(({ script }) => script);
+  const plan = (change: readonly PsbtOutput[], fee: bigint): Plan => ({
+    inputs,
+    outputs: arranged(to, change, inputs),
     fee,
   });
-  const pay = { script: to, amount };
-  const withChange = virtualSize(chosen.length, [to, own], own);
+  const withChange = virtualSize(chosen.length, [...scripts, own], own);
   const changeFee = feeWithin(rates, withChange, feeCap);
   if (changeFee !== undefined) {
     const change = total - amount - changeFee;
     if (change >= dustLimit(own)) {
-      return plan([pay, { script: own, amount: change }], changeFee);
+      return plan([{ script: own, amount: change }], changeFee);
     }
   }
-  const fee = paymentFee(rates, virtualSize(chosen.length, [to], own), feeCap);
+  const fee = paymentFee(rates, virtualSize(chosen.length, scripts, own), feeCap);
   const rest = total - amount;
-  return rest >= fee && rest <= feeCap ? plan([pay], rest) : undefined;
+  return rest >= fee && rest <= feeCap ? plan([], rest) : undefined;
 }
 
 function feeWithin(rates: FeeRates, size: bigint, cap: bigint): bigint | undefined {
@@ -135,11 +154,12 @@ export async function selectCoins(
  * does not fit under the cap.
  */
 export function insufficient(outputs: readonly WatchedOutput[], payment: Payment): KeysagaError {
-  const { to, own, amount, feeCap, rates } = payment;
-  const total = outputs.reduce((sum, output) => sum + output.amount, 0n);
+  const { to, own, feeCap, rates } = payment;
+  const amount = amountOf(to);
+  const total = amountOf(outputs);
   if (total >= amount + feeCap) {
     try {
-      paymentFee(rates, virtualSize(1, [to, own], own), feeCap);
+      paymentFee(rates, virtualSize(1, [...to.map(({ script }) => script), own], own), feeCap);
     } catch (error) {
       if (isKeysagaError(error, 'FeeAboveCap')) return error;
       throw error;

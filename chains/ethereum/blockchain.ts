@@ -8,6 +8,7 @@ import {
   type NonceCounts,
   nonceOfResource,
 } from '../../core/ports/ethereum-nonces.ts';
+import { type PaymentIntent, requireTransfer } from '../../core/ports/payment.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
@@ -196,10 +197,11 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
   });
 
   async function build(
-    intent: TransferIntent,
+    asked: PaymentIntent,
     key: KeyDescriptor,
     leaser: Leaser,
   ): Promise<BuildResult> {
+    const intent = requireTransfer(asked);
     const { address } = walletOf(key);
     if (intent.chain !== network.id)
       throw new KeysagaError('ChainMismatch', 'the intent is for another network', {

@@ -5,8 +5,8 @@ import { base58 } from '@scure/base';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
 import type { NonceAccounts } from '../../core/ports/nonce-accounts.ts';
+import { type PaymentIntent, requireTransfer } from '../../core/ports/payment.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
-import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 import { addressBytes } from './address.ts';
@@ -155,10 +155,11 @@ export function createSolana(options: SolanaOptions): SolanaChain {
   };
 
   async function build(
-    intent: TransferIntent,
+    asked: PaymentIntent,
     key: KeyDescriptor,
     leaser: Leaser,
   ): Promise<BuildResult> {
+    const intent = requireTransfer(asked);
     const wallet = walletKey(key);
     if (intent.chain !== network.id) {
       throw new KeysagaError('ChainMismatch', 'the intent is for another network', {

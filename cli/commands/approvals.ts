@@ -52,7 +52,11 @@ export const approvalsCommand = (io: Io): Command =>
             ? options.as
             : requireRole(readKeyFile(options.keyFile), 'approver').name;
         const filter = approver === undefined ? { open: true } : { approver };
-        const found = await Promise.all([client.transfers(filter), client.messages(filter)]);
+        const found = await Promise.all([
+          client.transfers(filter),
+          client.payouts(filter),
+          client.messages(filter),
+        ]);
         const waiting = found
           .flat()
           .filter(
@@ -93,8 +97,8 @@ export const decideCommand = (io: Io, decision: Decision): Command =>
   leaf(
     decision,
     decision === 'approve'
-      ? 'Sign the intent of a transfer or a message with an approver’s key, on this machine'
-      : 'Refuse a transfer or a message; one rejection ends it',
+      ? 'Sign the intent of a transfer, a payout or a message with an approver’s key, on this machine'
+      : 'Refuse a transfer, a payout or a message; one rejection ends it',
   )
     .argument('<request>', 'its request id')
     .option('--as <approver>', 'an approver whose key file the configuration names')

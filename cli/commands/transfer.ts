@@ -68,7 +68,10 @@ async function sameAgain(client: KeysagaClient, intent: TransferIntent): Promise
 }
 
 /** Does the policy want an anchor? When nobody can say now, the transfer begins without one, and is told. */
-const demanded = (client: KeysagaClient, intent: TransferIntent): Promise<boolean> =>
+export const demanded = (
+  client: KeysagaClient,
+  intent: Pick<TransferIntent, 'walletId' | 'chain' | 'asset' | 'amount'>,
+): Promise<boolean> =>
   client.policy({ walletId: intent.walletId }).then(
     (policy) => anchorDemandedBy(policy, intent),
     () => false,

@@ -3,7 +3,7 @@
  * derive addresses. `Blockchain` talks to nodes and belongs to the coordinator.
  */
 
-import type { Anchor, TransferIntent } from '../../schema/contracts/intent.ts';
+import type { Anchor } from '../../schema/contracts/intent.ts';
 import type { Curve, KeyDescriptor, Scheme } from '../../schema/contracts/key.ts';
 import type {
   BroadcastOutcome,
@@ -11,6 +11,7 @@ import type {
   TransactionStatus,
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
+import type { PaymentIntent } from './payment.ts';
 
 /**
  * Everything a transaction does. A party signs only when it can account for each entry; whatever a codec cannot
@@ -114,8 +115,8 @@ export interface Blockchain {
   readonly finality: number;
   /** Spendable balance as the chain shows it, leases not counted. `ChainUnavailable` when nobody answers. */
   balance(address: string, asset: string): Promise<bigint>;
-  /** Takes what it needs through `leaser`, estimates the fee within `intent.feeCap` (`FeeAboveCap`), builds. `LeaseUnavailable`, `InsufficientFunds`. */
-  build(intent: TransferIntent, key: KeyDescriptor, leaser: Leaser): Promise<BuildResult>;
+  /** For a payout one transaction that pays every line, in order, where `core/payout` lets any in. Takes what it needs through `leaser`, estimates the fee within `intent.feeCap` (`FeeAboveCap`), builds. `LeaseUnavailable`, `InsufficientFunds`. */
+  build(intent: PaymentIntent, key: KeyDescriptor, leaser: Leaser): Promise<BuildResult>;
   /**
    * A transaction that conflicts with each of `released` and pays only the wallet; fee at most `feeCap`. With an anchor it
    * consumes that as well: parties sign nothing else for an anchored intent.

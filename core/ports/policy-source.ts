@@ -24,5 +24,8 @@ export interface PolicySubjects {
     }[]
   >;
   /** Request ids of the policy's transfers that have neither ended nor been signed, oldest first. */
-  waiting(policyId: string, limit: number): Promise<readonly string[]>;
+  waiting(
+    policyId: string,
+    limit: number,
+  ): Promise<readonly { readonly requestId: string; readonly workflowId: string }[]>;
 }

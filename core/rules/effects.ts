@@ -1,12 +1,13 @@
 /** What payment and void have in common: every effect of the bytes is accounted for, or nothing is signed. */
 import { type ErrorDetails, KeysagaError } from '../../schema/contracts/errors.ts';
-import type { Anchor, TransferIntent } from '../../schema/contracts/intent.ts';
+import type { Anchor } from '../../schema/contracts/intent.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { networkFamily } from '../assets.ts';
 import type { DecodedTransaction, TransactionEffect } from '../ports/blockchain.ts';
+import type { PaymentIntent } from '../ports/payment.ts';
 
 export type TransactionCheck = {
-  readonly intent: TransferIntent;
+  readonly intent: PaymentIntent;
   /** Decoded by the party itself from the bytes that it is asked to sign. */
   readonly decoded: DecodedTransaction;
   /** The wallet's own address, from the party's share. */
@@ -106,7 +107,7 @@ export function leaseOfKey(conflictKey: string, network: string): string {
 
 /** An anchored intent's transactions all consume the anchor. Throws `TransactionMismatch` (`anchor`). */
 export function requireAnchor(
-  intent: TransferIntent,
+  intent: PaymentIntent,
   decoded: DecodedTransaction,
   address: string,
 ): void {

@@ -3,41 +3,40 @@ import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { AssetLimit, Policy } from '../../schema/contracts/policy.ts';
 import { anchorDemanded } from '../anchor.ts';
 import { limitFor, voidFeeCap } from '../policy.ts';
-import { accountFor, mismatch, requireAnchor, type TransactionCheck } from './effects.ts';
+import { linesOf, type NamedLine, totalOf } from '../ports/payment.ts';
+import {
+  accountFor,
+  mismatch,
+  type Payment,
+  requireAnchor,
+  type TransactionCheck,
+} from './effects.ts';
 
 /**
+ * Payments and lines are the same in number and order, so each line is paid once and nothing else is.
  * Throws `TransactionMismatch` (`field` as in `accountFor`, or `destination`, `asset`, `amount`, `anchor`), `FeeAboveCap`
- * (`fee`), `PolicyViolation` (`asset`, `anchor`, `destination`, `voidFeeCaps`) or `LimitExceeded` (`amount`).
+ * (`fee`), `PolicyViolation` (`asset`, `anchor`, `destination`, `voidFeeCaps`) or `LimitExceeded` (`amount`). Of a payout
+ * `destination` and `amount` name their line (`lines[17].destination`); its limit is one transfer's, on the total.
  */
 export function checkPayment(check: TransactionCheck): void {
   const { intent, decoded, address, policy, network } = check;
   const { payments } = accountFor(check);
-  // Paying oneself has no approvable meaning and would make payment and change indistinguishable.
-  if (intent.destination === address) mismatch('destination', 'The intent pays the wallet itself.');
-  const payment = payments[0];
-  if (payment === undefined || payments.length !== 1)
-    mismatch('effects', `The transaction makes ${payments.length} payments instead of one.`);
-  if (payment.destination !== intent.destination)
-    mismatch('destination', 'The transaction pays another destination.', {
-      approved: intent.destination,
-      found: payment.destination,
-    });
-  if (payment.asset !== intent.asset)
-    mismatch('asset', 'The transaction pays another asset.', {
-      approved: intent.asset,
-      found: payment.asset,
-    });
-  const amount = BigInt(intent.amount);
-  if (payment.amount !== amount)
-    mismatch('amount', 'The transaction pays another amount.', {
-      approved: intent.amount,
-      found: `${payment.amount}`,
-    });
+  const lines = linesOf(intent);
+  if (lines.length === 0 || payments.length !== lines.length)
+    mismatch(
+      'effects',
+      lines.length === 1
+        ? `The transaction makes ${payments.length} payments instead of one.`
+        : `The transaction makes ${payments.length} payments for ${lines.length} lines.`,
+    );
+  for (const [i, line] of lines.entries()) requirePaid(line, payments[i], intent.asset, address);
+  const total = lines.reduce((sum, line) => sum + BigInt(line.amount), 0n);
+  if (total !== BigInt(totalOf(intent))) mismatch('total', 'The lines add up to another total.');
   requireAnchor(intent, decoded, address);
   checkFee(check);
 
   const limit = limitFor(policy, network, intent.asset);
-  if (intent.anchor === undefined && anchorDemanded(limit.anchorFrom, amount))
+  if (intent.anchor === undefined && anchorDemanded(limit.anchorFrom, total))
     throw new KeysagaError(
       'PolicyViolation',
       `From ${limit.anchorFrom} on the policy demands an anchor.`,
@@ -47,22 +46,50 @@ export function checkPayment(check: TransactionCheck): void {
         anchorFrom: limit.anchorFrom,
       },
     );
-  requireAllowed(policy, network, intent.destination);
-  requireWithinTransfer(limit, amount);
+  for (const { destination, prefix } of lines)
+    requireAllowed(policy, network, destination, `${prefix}destination`);
+  requireWithinTransfer(limit, total);
 }
 
-/** Throws `PolicyViolation` (`destination`) for one that is not on the policy's allow-list, where there is one. */
+function requirePaid(
+  { destination, amount, prefix }: NamedLine,
+  payment: Payment | undefined,
+  asset: string,
+  address: string,
+): void {
+  // Paying oneself has no approvable meaning and would make payment and change indistinguishable.
+  if (destination === address)
+    mismatch(`${prefix}destination`, 'The intent pays the wallet itself.');
+  if (payment?.destination !== destination)
+    mismatch(`${prefix}destination`, 'The transaction pays another destination.', {
+      approved: destination,
+      found: payment?.destination,
+    });
+  if (payment?.asset !== asset)
+    mismatch('asset', 'The transaction pays another asset.', {
+      approved: asset,
+      found: payment?.asset,
+    });
+  if (payment?.amount !== BigInt(amount))
+    mismatch(`${prefix}amount`, 'The transaction pays another amount.', {
+      approved: amount,
+      found: `${payment?.amount}`,
+    });
+}
+
+/** Throws `PolicyViolation` (`field`) for one that is not on the policy's allow-list, where there is one. */
 export function requireAllowed(
   { allowList }: Pick<Policy, 'allowList'>,
   network: string,
   destination: string,
+  field = 'destination',
 ): void {
   if (
     allowList !== undefined &&
     !allowList.some((a) => a.network === network && a.destination === destination)
   )
     throw new KeysagaError('PolicyViolation', 'The destination is not on the allow-list.', {
-      field: 'destination',
+      field,
     });
 }
 

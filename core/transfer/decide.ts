@@ -22,7 +22,9 @@ import type {
 import type { Lease } from '../ports/ledger.ts';
 import { advance, impliedPhase, reportedPhase } from './machine.ts';
 import {
+  beginning,
   finalPayment,
+  type Initiated,
   lineOver,
   needsFinality,
   type Purpose,
@@ -67,11 +69,8 @@ export function existing(state: TransferState, requestId: string): Transfer {
 }
 
 /** Throws `RequestConflict` when the id stands with another intent or workflow. */
-export function initiate(
-  state: TransferState,
-  data: EventData<'keysaga.transfer.initiated.v1'>,
-): DomainEvent[] {
-  if (state === null) return [{ type: 'keysaga.transfer.initiated.v1', data }];
+export function initiate(state: TransferState, data: Initiated): DomainEvent[] {
+  if (state === null) return [beginning(data)];
   if (state.intentDigest !== data.intentDigest || state.workflowId !== data.workflowId)
     refuse('RequestConflict', state, 'the request id was used with another body.', {
       field: state.intentDigest === data.intentDigest ? 'workflowId' : 'intentDigest',

@@ -60,6 +60,7 @@ export function signatureCommand(event: DomainEvent): SignatureCommand | undefin
     case 'keysaga.transfer.failed.v1':
       return 'fail';
     case 'keysaga.transfer.initiated.v1':
+    case 'keysaga.payout.initiated.v1':
       return 'request';
     case 'keysaga.transfer.transaction-built.v1':
       return event.data.purpose === 'payment' ? 'begin' : undefined;

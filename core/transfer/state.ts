@@ -1,7 +1,6 @@
 /** The `Transfer` aggregate's state, folded from `keysaga.transfer.*` events. JSON, since it is kept in snapshots. */
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { DomainEvent, EventData } from '../../schema/contracts/events.ts';
-import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { SigningPurpose } from '../../schema/contracts/party.ts';
 import { type FailureInfo, TransferPhase } from '../../schema/contracts/saga.ts';
 import type {
@@ -10,6 +9,7 @@ import type {
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
 import type { Fold } from '../ports/ledger.ts';
+import { isPayout, type PaymentIntent } from '../ports/payment.ts';
 import { advanceSignature, type SignatureState } from './life-cycle.ts';
 import type { PhaseFacts } from './machine.ts';
 
@@ -33,7 +33,7 @@ export type UndoRecord = {
 export type Transfer = {
   readonly requestId: string;
   readonly workflowId: string;
-  readonly intent: TransferIntent;
+  readonly intent: PaymentIntent;
   readonly intentDigest: string;
   readonly policyHash: string;
   readonly phase: TransferPhase;
@@ -69,7 +69,19 @@ export type TransferState = Transfer | null;
 
 const both = <T>(value: T): PerPurpose<T> => ({ payment: value, void: value });
 
-const initiated = (data: EventData<'keysaga.transfer.initiated.v1'>): Transfer => ({
+/** How a transfer or a payout begins. */
+export type Initiated = Omit<EventData<'keysaga.transfer.initiated.v1'>, 'intent'> & {
+  readonly intent: PaymentIntent;
+};
+
+/** The first event: of a payout it has a type of its own. */
+export function beginning({ intent, ...rest }: Initiated): DomainEvent {
+  return isPayout(intent)
+    ? { type: 'keysaga.payout.initiated.v1', data: { ...rest, intent } }
+    : { type: 'keysaga.transfer.initiated.v1', data: { ...rest, intent } };
+}
+
+const initiated = (data: Initiated): Transfer => ({
   requestId: data.requestId,
   workflowId: data.workflowId,
   intent: data.intent,
@@ -175,7 +187,9 @@ export const transferFold: Fold<TransferState> = {
   initial: null,
   apply: (state, event) => {
     const base =
-      event.type === 'keysaga.transfer.initiated.v1' ? (state ?? initiated(event.data)) : state;
+      event.type === 'keysaga.transfer.initiated.v1' || event.type === 'keysaga.payout.initiated.v1'
+        ? (state ?? initiated(event.data))
+        : state;
     if (base === null) return null;
     return { ...changed(base, event), signature: advanceSignature(base.signature, event) };
   },

@@ -8,13 +8,13 @@
 import { canonicalJson } from '../../schema/contracts/canonical.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { DomainEvent } from '../../schema/contracts/events.ts';
-import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
 import { RequestId } from '../../schema/contracts/primitives.ts';
 import { anchorDemanded } from '../anchor.ts';
 import { effectiveDailyLimit, limitFor } from '../policy.ts';
 import type { Fold } from '../ports/ledger.ts';
+import { linesOf, type PaymentIntent, totalOf } from '../ports/payment.ts';
 
 export const DAY_MS = 86_400_000;
 
@@ -133,7 +133,7 @@ export function activate(state: WalletState, key: KeyDescriptor): DomainEvent[] 
 export type ObservedBalance = { readonly asset: bigint; readonly native: bigint };
 
 export type ReserveCommand = {
-  readonly intent: TransferIntent;
+  readonly intent: PaymentIntent;
   readonly policy: Policy;
   /** ISO time of the command. */
   readonly now: string;
@@ -150,7 +150,8 @@ export function reserve(
   { intent, policy, now, balance }: ReserveCommand,
 ): DomainEvent[] {
   const key = activeKey(state, intent.walletId);
-  const { requestId, asset, amount, feeCap, path } = intent;
+  const { requestId, asset, feeCap, path } = intent;
+  const amount = totalOf(intent);
   if (key.network !== intent.chain)
     throw new KeysagaError(
       'ChainMismatch',
@@ -193,17 +194,19 @@ export function reserve(
   ];
 }
 
-function checkPolicyRules(intent: TransferIntent, policy: Policy): void {
+function checkPolicyRules(intent: PaymentIntent, policy: Policy): void {
   const { allowList } = policy;
-  const listed = (e: { network: string; destination: string }) =>
-    e.network === intent.chain && e.destination === intent.destination;
-  if (allowList !== undefined && !allowList.some(listed))
-    throw new KeysagaError('PolicyViolation', 'The destination is not on the allow-list.', {
-      field: 'destination',
-      rule: 'allowList',
-    });
+  for (const { destination, prefix } of linesOf(intent)) {
+    const listed = (e: { network: string; destination: string }) =>
+      e.network === intent.chain && e.destination === destination;
+    if (allowList !== undefined && !allowList.some(listed))
+      throw new KeysagaError('PolicyViolation', 'The destination is not on the allow-list.', {
+        field: `${prefix}destination`,
+        rule: 'allowList',
+      });
+  }
   const { anchorFrom } = limitFor(policy, intent.chain, intent.asset);
-  if (intent.anchor === undefined && anchorDemanded(anchorFrom, intent.amount))
+  if (intent.anchor === undefined && anchorDemanded(anchorFrom, totalOf(intent)))
     throw new KeysagaError(
       'PolicyViolation',
       `An amount of ${anchorFrom} or more must name an anchor (--anchor), leased before the transfer begins.`,
@@ -217,17 +220,17 @@ function checkPolicyRules(intent: TransferIntent, policy: Policy): void {
 /** Mirrors what each party enforces by itself, so that a hopeless transfer fails before anyone is asked. */
 function checkLimits(
   state: WalletState,
-  intent: TransferIntent,
+  intent: PaymentIntent,
   policy: Policy,
   now: string,
   key: KeyDescriptor,
 ): void {
   const limit = limitFor(policy, intent.chain, intent.asset);
-  const amount = BigInt(intent.amount);
+  const amount = BigInt(totalOf(intent));
   const exceeded = (rule: string, most: bigint): never => {
     throw new KeysagaError(
       'LimitExceeded',
-      `${intent.amount} exceeds the policy's ${rule} limit; ${most} is left.`,
+      `${amount} exceeds the policy's ${rule} limit; ${most} is left.`,
       {
         field: 'amount',
         rule,
@@ -241,7 +244,7 @@ function checkLimits(
   if (counted + amount > daily) exceeded('perDay', daily > counted ? daily - counted : 0n);
 }
 
-function checkBalance(state: WalletState, intent: TransferIntent, balance: ObservedBalance): void {
+function checkBalance(state: WalletState, intent: PaymentIntent, balance: ObservedBalance): void {
   const short = (field: string, asset: string, missing: bigint): never => {
     throw new KeysagaError(
       'InsufficientFunds',
@@ -253,7 +256,7 @@ function checkBalance(state: WalletState, intent: TransferIntent, balance: Obser
       },
     );
   };
-  const amount = BigInt(intent.amount);
+  const amount = BigInt(totalOf(intent));
   const fee = BigInt(intent.feeCap);
   const nativeNeed = fee + (intent.asset === 'native' ? amount : 0n);
   const nativeFree = balance.native - reservedOf(state, 'native', intent.path);

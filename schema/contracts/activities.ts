@@ -25,6 +25,7 @@ import type {
   SignedPolicyReceipt,
   SignedPrepareAnswer,
 } from './party.ts';
+import type { PayoutIntent } from './payout.ts';
 import type { SignedPolicy } from './policy.ts';
 import type {
   PolicyProgress,
@@ -100,12 +101,19 @@ export type Reservation = {
 export interface LedgerActivities {
   /** Wallet active, spend limit and balance reserved, `TransferInitiated` appended. Undo: `release`. */
   reserve(input: {
-    intent: TransferIntent;
+    intent: TransferIntent | PayoutIntent;
     intentDigest: string;
     workflowId: string;
   }): Promise<Reservation>;
-  /** Refuses with `PivotPassed` when the payment may be out, or is. `fillsGap`: as in `Reservation`. */
-  release(input: { requestId: RequestId; reason: string }): Promise<{ fillsGap?: true }>;
+  /**
+   * Refuses with `PivotPassed` when the payment may be out, or is. `fillsGap`: as in `Reservation`. `workflowId`: the saga
+   * that asks; that of another request under the same id changes nothing, here, in `fail` and in `recordPhase`.
+   */
+  release(input: {
+    requestId: RequestId;
+    reason: string;
+    workflowId?: string;
+  }): Promise<{ fillsGap?: true }>;
   recordDecision(input: { requestId: RequestId; signed: SignedApproval }): Promise<void>;
   /** Appends `PivotPassed`, excluding a lease release in one transaction. Fails `PivotRefused` when the lease is gone. */
   passPivot(input: {
@@ -129,6 +137,7 @@ export interface LedgerActivities {
     requestId: RequestId;
     failure: FailureInfo;
     voidTransactionId?: string;
+    workflowId?: string;
   }): Promise<void>;
   recordPhase(input: {
     requestId: RequestId;
@@ -267,14 +276,14 @@ export type GivenBack = { readonly gap?: { readonly approvals: readonly SignedAp
 export interface ChainActivities {
   /** Leases nonce / UTXOs and builds the payment; a repeat gives the same lease and, once the pivot has passed, the same bytes. Undo: `releaseLease`. */
   build(input: {
-    intent: TransferIntent;
+    intent: TransferIntent | PayoutIntent;
     /** The version under which the approvals were counted. */
     policyHash: string;
     /** Asks for presignatures, to be lent to this attempt. */
     usePool?: AttemptId;
   }): Promise<BuildAnswer>;
   /** As above, whatever the version. */
-  build(input: { intent: TransferIntent }): Promise<Built>;
+  build(input: { intent: TransferIntent | PayoutIntent }): Promise<Built>;
   /**
    * Before the approvals: leases to the request id what its intent may name as its anchor. Undo: `releaseAnchor`, after
    * which the id gets none any more (`StateConflict`).
@@ -294,7 +303,7 @@ export interface ChainActivities {
    * The transaction that conflicts with every released one of the line, or uses the nonce that the transfer may not give
    * back, and pays only the wallet itself.
    */
-  buildVoid(input: { intent: TransferIntent }): Promise<Built>;
+  buildVoid(input: { intent: TransferIntent | PayoutIntent }): Promise<Built>;
   /** Combines the shares, verifies against the public key, stores bytes and id. Culprits are named in a `ProtocolFault`. */
   attach(input: {
     requestId: RequestId;

@@ -9,6 +9,7 @@ import { KeysagaError } from './errors.ts';
 export type SignedType =
   | 'intent'
   | 'message-intent'
+  | 'payout-intent'
   | 'approval'
   | 'policy'
   | 'prepare-request'

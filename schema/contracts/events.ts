@@ -1,7 +1,7 @@
 /**
  * Domain events, append-only. Types are versioned by suffix; a stored event never changes its shape.
  * Streams: `transfer-<requestId>`, `wallet-<walletId>`, `key-<keyId>`, `policy-<policyId>`, `anchor-<requestId>`,
- * `message-<requestId>`.
+ * `message-<requestId>`. A payout's is `transfer-<requestId>` too: request ids of the two are one space.
  */
 import * as z from 'zod';
 import { SignedApproval } from './approval.ts';
@@ -10,6 +10,7 @@ import { GenerateKeyRequest, KeyDescriptor, SignedCertificate } from './key.ts';
 import { MessageIntent } from './message.ts';
 import { SignedMessage } from './message-saga.ts';
 import { SignedPolicyReceipt } from './party.ts';
+import { PayoutIntent } from './payout.ts';
 import { SignedPolicy } from './policy.ts';
 import {
   AccountPath,
@@ -35,6 +36,14 @@ export const EVENTS = {
     ...transfer,
     workflowId: z.string(),
     intent: TransferIntent,
+    intentDigest: Hex32,
+    policyHash: Hex32,
+  }),
+  /** A payout begins; from here on its events are a transfer's. */
+  'keysaga.payout.initiated.v1': z.strictObject({
+    ...transfer,
+    workflowId: z.string(),
+    intent: PayoutIntent,
     intentDigest: Hex32,
     policyHash: Hex32,
   }),

@@ -4,6 +4,7 @@ import { SignedApproval } from './approval.ts';
 import { TransferIntent } from './intent.ts';
 import { KeyDescriptor, ProtocolId, SignedCertificate, SignedNever } from './key.ts';
 import { MessageIntent } from './message.ts';
+import { PayoutIntent } from './payout.ts';
 import { SignedPolicy } from './policy.ts';
 import { PooledPresignatures, PreparePresign } from './pool.ts';
 import {
@@ -87,6 +88,16 @@ export const PrepareSign = z.strictObject({
 });
 export type PrepareSign = z.infer<typeof PrepareSign>;
 
+/**
+ * The payment of a payout, or its void. One transaction pays every line, so the lines have one record at each party,
+ * number 0.
+ */
+export const PreparePayout = PrepareSign.omit({ line: true }).extend({
+  kind: z.literal('payout'),
+  intent: PayoutIntent,
+});
+export type PreparePayout = z.infer<typeof PreparePayout>;
+
 /** A message instead of a transaction. There is no digest: every party computes it from the message. */
 export const PrepareMessage = z.strictObject({
   kind: z.literal('message'),
@@ -106,6 +117,7 @@ export const PrepareRequest = z.discriminatedUnion('kind', [
   PrepareKeygen,
   PrepareSign,
   PrepareMessage,
+  PreparePayout,
   PreparePresign,
 ]);
 export type PrepareRequest = z.infer<typeof PrepareRequest>;

@@ -151,6 +151,9 @@ export type TransferPolicy = z.infer<typeof TransferPolicy>;
 
 /** Wakes a transfer that waits: the version in force may be another one. Carries nothing that is believed. */
 export const PolicyWaiters = z.strictObject({
+  /** Of transfers. */
   requestIds: z.array(RequestId).max(500),
+  /** Absent in answers of an earlier release. */
+  payouts: z.array(RequestId).max(500).exactOptional(),
 });
 export type PolicyWaiters = z.infer<typeof PolicyWaiters>;

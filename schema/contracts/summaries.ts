@@ -6,6 +6,7 @@ import type { AnchorRequest, TransferIntent } from './intent.ts';
 import type { GenerateKeyRequest } from './key.ts';
 import type { MessageIntent } from './message.ts';
 import type { AdministratorOrder } from './order.ts';
+import type { PayoutIntent } from './payout.ts';
 import type { Policy } from './policy.ts';
 import type { PoolInput } from './pool.ts';
 
@@ -46,6 +47,25 @@ export const detailsOf = (intent: TransferIntent, intentDigest: string): string 
     ...(intent.anchor === undefined
       ? []
       : [['anchor', fenced(Object.values(intent.anchor).join(' '))] as const]),
+    ['digest', intentDigest],
+  ]);
+
+export const summaryOfPayout = (intent: PayoutIntent): string =>
+  plain(
+    `${intent.walletId}: ${intent.total} ${intent.asset} to ${intent.lines.length} destinations`,
+  );
+
+export const detailsOfPayout = (intent: PayoutIntent, intentDigest: string): string =>
+  lines([
+    ['request', intent.requestId],
+    ['wallet', intent.walletId],
+    ['chain', intent.chain],
+    ['payments', String(intent.lines.length)],
+    ['together', `${intent.total} ${fenced(intent.asset)}`],
+    ['fee at most', intent.feeCap],
+    ['issued', intent.issuedAt],
+    ['expires', intent.expiresAt],
+    ...(intent.memo === undefined ? [] : [['memo', fenced(intent.memo)] as const]),
     ['digest', intentDigest],
   ]);
 

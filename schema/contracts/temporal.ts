@@ -22,6 +22,7 @@ export const WORKFLOWS = {
   changePolicy: 'changePolicy',
   anchor: 'anchor',
   signMessage: 'signMessage',
+  payout: 'payout',
   presignaturePool: 'presignaturePool',
 } as const;
 
@@ -30,6 +31,7 @@ const builders = {
   keygen: (requestId: RequestId) => `keygen/${requestId}`,
   anchor: (requestId: RequestId) => `anchor/${requestId}`,
   message: (requestId: RequestId) => `message/${requestId}`,
+  payout: (requestId: RequestId) => `payout/${requestId}`,
   policy: (policyId: PolicyId, version: number) => `policy/${policyId}/${version}`,
   /** One pool a key and signer set. */
   pool: (keyId: KeyId, signers: readonly PartyId[]) => `pool/${keyId}/${signers.join('+')}`,
@@ -42,7 +44,7 @@ export const workflowId = builders;
 
 export type ParsedWorkflowId =
   | {
-      readonly kind: 'transfer' | 'keygen' | 'anchor' | 'message' | 'order';
+      readonly kind: 'transfer' | 'keygen' | 'anchor' | 'message' | 'payout' | 'order';
       readonly requestId: RequestId;
     }
   | { readonly kind: 'policy'; readonly policyId: PolicyId; readonly version: number }
@@ -69,7 +71,7 @@ export function parseWorkflowId(id: string): ParsedWorkflowId {
   }
   const requestId = RequestId.safeParse(request);
   if (requestId.success && rest.length === 0) {
-    const own = ['transfer', 'keygen', 'anchor', 'message', 'order'] as const;
+    const own = ['transfer', 'keygen', 'anchor', 'message', 'payout', 'order'] as const;
     const known = own.find((name) => name === kind);
     if (known !== undefined && party === undefined)
       return { kind: known, requestId: requestId.data };

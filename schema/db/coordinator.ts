@@ -21,6 +21,7 @@ import {
 import type { SignedApproval } from '../contracts/approval.ts';
 import type { TransferIntent } from '../contracts/intent.ts';
 import type { KeyDescriptor, SignedCertificate } from '../contracts/key.ts';
+import type { PayoutIntent } from '../contracts/payout.ts';
 import type { SignedPolicy } from '../contracts/policy.ts';
 import type { StockState } from '../contracts/pool.ts';
 import type { FailureInfo } from '../contracts/saga.ts';
@@ -198,7 +199,7 @@ export const transfers = pgTable(
     amount: amount('amount').notNull(),
     feeCap: amount('fee_cap').notNull(),
     destination: text('destination').notNull(),
-    intent: jsonb('intent').$type<TransferIntent>().notNull(),
+    intent: jsonb('intent').$type<TransferIntent | PayoutIntent>().notNull(),
     intentDigest: text('intent_digest').notNull(),
     policyHash: text('policy_hash').notNull(),
     phase: text('phase').notNull(),

@@ -42,7 +42,7 @@ export const createPolicySubjects = ({ db }: Pick<CoordinatorDatabase, 'db'>): P
     // Whom an announcement misses learns of the change an hour later.
     await caughtUp({ db });
     const rows = await db
-      .select({ requestId: transfers.requestId })
+      .select({ requestId: transfers.requestId, workflowId: transfers.workflowId })
       .from(transfers)
       .innerJoin(wallets, eq(wallets.walletId, transfers.walletId))
       .where(
@@ -50,6 +50,6 @@ export const createPolicySubjects = ({ db }: Pick<CoordinatorDatabase, 'db'>): P
       )
       .orderBy(asc(transfers.position))
       .limit(limit);
-    return rows.map(({ requestId }) => requestId);
+    return rows;
   },
 });

@@ -5,6 +5,7 @@
  */
 import { and, eq, sql } from 'drizzle-orm';
 import type { StoredEvent } from '../../core/ports/ledger.ts';
+import { isPayout, totalOf } from '../../core/ports/payment.ts';
 import { approvals, parties, policies, transfers, wallets } from '../../schema/db/coordinator.ts';
 import type { FollowTransaction } from './follow.ts';
 
@@ -62,35 +63,42 @@ const expectApprovals = (
       where policies.policy_hash = ${policyHash}
       on conflict do nothing`);
 
+/** A transfer's row, or a payout's. */
+const initiated = async (
+  tx: FollowTransaction,
+  { data, position, at }: Of<'keysaga.transfer.initiated.v1' | 'keysaga.payout.initiated.v1'>,
+): Promise<void> => {
+  const { intent } = data;
+  await tx
+    .insert(transfers)
+    .values({
+      requestId: data.requestId,
+      position,
+      workflowId: data.workflowId,
+      walletId: intent.walletId,
+      network: intent.chain,
+      asset: intent.asset,
+      amount: totalOf(intent),
+      feeCap: intent.feeCap,
+      destination: isPayout(intent) ? `${intent.lines.length} destinations` : intent.destination,
+      intent,
+      intentDigest: data.intentDigest,
+      policyHash: data.policyHash,
+      phase: 'Initiated',
+      reservation: 'open',
+      pivotPassed: false,
+      confirmations: 0,
+      undoOwed: 0,
+      createdAt: at,
+      updatedAt: at,
+    })
+    .onConflictDoNothing();
+  await expectApprovals(tx, data, at);
+};
+
 const APPLY: { readonly [T in StoredEvent['type']]: Apply<T> } = {
-  'keysaga.transfer.initiated.v1': async (tx, { data, position, at }) => {
-    const { intent } = data;
-    await tx
-      .insert(transfers)
-      .values({
-        requestId: data.requestId,
-        position,
-        workflowId: data.workflowId,
-        walletId: intent.walletId,
-        network: intent.chain,
-        asset: intent.asset,
-        amount: intent.amount,
-        feeCap: intent.feeCap,
-        destination: intent.destination,
-        intent,
-        intentDigest: data.intentDigest,
-        policyHash: data.policyHash,
-        phase: 'Initiated',
-        reservation: 'open',
-        pivotPassed: false,
-        confirmations: 0,
-        undoOwed: 0,
-        createdAt: at,
-        updatedAt: at,
-      })
-      .onConflictDoNothing();
-    await expectApprovals(tx, data, at);
-  },
+  'keysaga.transfer.initiated.v1': initiated,
+  'keysaga.payout.initiated.v1': initiated,
   'keysaga.transfer.policy-changed.v1': async (tx, { data, at }) => {
     await tx
       .update(transfers)

@@ -200,7 +200,7 @@ describe('a transfer', () => {
     const projector = createProjector(world.database, { onError: () => {} });
     await projector.start();
     try {
-      expect(await asked).toEqual({ requestIds: ['r1'] });
+      expect(await asked).toEqual({ requestIds: ['r1'], payouts: [] });
     } finally {
       await projector.stop();
     }

@@ -17,6 +17,7 @@ import { intentDigest } from '../../core/intent.ts';
 import { policyHash, verifySignedPolicy } from '../../core/policy.ts';
 import type { Blockchain } from '../../core/ports/blockchain.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
+import { requireTransfer } from '../../core/ports/payment.ts';
 import { bytesToHex, hexToBytes, publicKeyOf, signObject } from '../../core/signed.ts';
 import { createRegistry } from '../../mpc/index.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
@@ -93,10 +94,8 @@ export class Node implements Blockchain {
       if (leaser.held.length > 0 && !leaser.held.some((l) => l.resource === resource)) continue;
       if (!(await leaser.tryTake(resource, { account: nonce.account }))) continue;
       await this.midBuild();
-      const unsigned = this.#encode(nonce, {
-        destination: intent.destination,
-        lamports: BigInt(intent.amount),
-      });
+      const { destination, amount } = requireTransfer(intent);
+      const unsigned = this.#encode(nonce, { destination, lamports: BigInt(amount) });
       return {
         unsigned,
         fee: feeOf(this.fee.units, this.fee.microLamports),

@@ -9,6 +9,7 @@ import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
 import type { AdministratorOrder, SignedOrder } from '../../schema/contracts/order.ts';
 import type { PrepareSign } from '../../schema/contracts/party.ts';
+import type { PayoutIntent } from '../../schema/contracts/payout.ts';
 import type { Policy, SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import type { Seat } from '../support/parties.ts';
@@ -28,7 +29,11 @@ export type People = {
   readonly approvers: readonly string[];
   readonly policy: Policy;
   readonly signedPolicy: SignedPolicy;
-  decide(intent: TransferIntent, who: readonly string[], how?: Decision): Promise<SignedApproval[]>;
+  decide(
+    intent: TransferIntent | PayoutIntent,
+    who: readonly string[],
+    how?: Decision,
+  ): Promise<SignedApproval[]>;
   /** Signed by as many administrators as it takes. */
   signPolicy(policy: Policy): Promise<SignedPolicy>;
   signOrder(order: AdministratorOrder): Promise<SignedOrder>;

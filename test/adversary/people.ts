@@ -3,6 +3,7 @@ import { signObject } from '../../core/signed.ts';
 import type { SignedApproval } from '../../schema/contracts/approval.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { AdministratorOrder, SignedOrder } from '../../schema/contracts/order.ts';
+import type { PayoutIntent } from '../../schema/contracts/payout.ts';
 import type { Policy, SignedPolicy } from '../../schema/contracts/policy.ts';
 import { approve, type Cast, type Person, signPolicy } from '../support/parties.ts';
 import type { Decision, People } from './field.ts';
@@ -40,7 +41,7 @@ export const ordered = (order: AdministratorOrder, by: readonly Person[]): Signe
 export type Ask =
   | {
       readonly ask: 'decide';
-      readonly intent: TransferIntent;
+      readonly intent: TransferIntent | PayoutIntent;
       readonly who: readonly string[];
       readonly how: Decision;
     }

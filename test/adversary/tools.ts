@@ -12,6 +12,7 @@ import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor, SignedCertificate } from '../../schema/contracts/key.ts';
 import type {
   PrepareKeygen,
+  PreparePayout,
   PrepareRequest,
   PrepareSign,
   RoundAnswer,
@@ -157,7 +158,7 @@ export async function signs(
   field: Field,
   wallet: Wallet,
   built: Built,
-  request: PrepareSign,
+  request: PrepareSign | PreparePayout,
 ): Promise<Talk> {
   const outcome = await drive(field, request);
   if (outcome.refusals.size > 0)
@@ -179,7 +180,7 @@ export async function refused(
   field: Field,
   wallet: Wallet,
   built: Built,
-  request: PrepareSign,
+  request: PrepareSign | PreparePayout,
   expected: Expected,
 ): Promise<void> {
   const outcome = await drive(field, request);

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { KeysagaClient } from '../../client/client.ts';
 import * as client from '../../client/index.ts';
 import { MessageClient } from '../../client/message-client.ts';
+import { PayoutClient } from '../../client/payout-client.ts';
 import { PolicyClient } from '../../client/policy-client.ts';
 import * as workflows from '../../workflows/index.ts';
 
@@ -83,6 +84,18 @@ describe('exports', () => {
       ]
     `);
   });
+  it('of the client’s part about payouts', () => {
+    expect(Object.getOwnPropertyNames(PayoutClient.prototype).sort()).toEqual([
+      'cancelPayout',
+      'constructor',
+      'decidePayout',
+      'payout',
+      'payoutResult',
+      'payoutStatus',
+      'payouts',
+      'signalPayoutDecision',
+    ]);
+  });
   it('of the workflow bundle: a name here is a workflow type in running histories', () => {
     expect(names(workflows)).toMatchInlineSnapshot(`
       [
@@ -91,6 +104,7 @@ describe('exports', () => {
         "deliverOrder",
         "deliverUndo",
         "generateKey",
+        "payout",
         "presignaturePool",
         "signMessage",
         "transfer",

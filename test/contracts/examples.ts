@@ -9,6 +9,8 @@ import * as messages from '../../schema/contracts/message.ts';
 import * as messageSagas from '../../schema/contracts/message-saga.ts';
 import * as orders from '../../schema/contracts/order.ts';
 import * as party from '../../schema/contracts/party.ts';
+import * as payouts from '../../schema/contracts/payout.ts';
+import * as payoutSagas from '../../schema/contracts/payout-saga.ts';
 import * as policies from '../../schema/contracts/policy.ts';
 import * as changes from '../../schema/contracts/policy-change.ts';
 import * as saga from '../../schema/contracts/saga.ts';
@@ -42,6 +44,16 @@ const messageIntent = {
   issuedAt: T0,
   expiresAt: T1,
   memo: 'for the auditor',
+};
+const { destination: _d, amount: _a, ...listed } = intent;
+const payoutIntent = {
+  ...listed,
+  lines: [
+    { destination: 'bcrt1pdestinationofthepayee', amount: '30000', reference: 'invoice 7' },
+    { destination: 'bcrt1pdestinationofanother', amount: '1' },
+  ],
+  total: '30001',
+  path: 'm/0/7',
 };
 const anchorRequest = {
   requestId: 'pay-1',
@@ -207,6 +219,7 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
   ],
   TransferFromPath: [intents.TransferIntent, { ...intent, path: 'm/0/7' }],
   LeasedAnchor: [intents.LeasedAnchor, leased],
+  PayoutIntent: [payouts.PayoutIntent, payoutIntent],
   MessageIntent: [messages.MessageIntent, messageIntent],
   TypedDataIntent: [
     messages.MessageIntent,
@@ -279,6 +292,22 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
       intent: messageIntent,
       approvals: [signedApproval],
       policyHash: h(10),
+    },
+  ],
+  PreparePayout: [
+    party.PrepareRequest,
+    {
+      kind: 'payout',
+      requestId: 'pay-1',
+      attempt,
+      keyId: 'wallet-1',
+      epoch: 0,
+      purpose: 'payment',
+      signers: ['alpha', 'gamma'],
+      intent: payoutIntent,
+      approvals: [signedApproval],
+      policyHash: h(10),
+      unsigned,
     },
   ],
   SignedPrepareAnswer: [party.SignedPrepareAnswer, prepareAnswer],
@@ -442,6 +471,41 @@ export const EXAMPLES: Readonly<Record<string, readonly [z.ZodType, unknown]>> =
       cancelRequested: false,
       undos: [undo],
       failure,
+      phasesMs: { Initiated: 12 },
+    },
+  ],
+  PayoutInput: [
+    payoutSagas.PayoutInput,
+    { intent: payoutIntent, intentDigest: h(2), limits: { waitForParties: 60 } },
+  ],
+  PayoutStatus: [
+    payoutSagas.PayoutStatus,
+    {
+      phase: 'Confirming',
+      intent: payoutIntent,
+      intentDigest: h(2),
+      quorum: 2,
+      approvals: [signedApproval],
+      missing: ['carol'],
+      refusedMessages: [],
+      attempts: 1,
+      parties: progress,
+      waitingFor: '',
+      pivotPassed: true,
+      transactionId: h(26),
+      confirmations: 1,
+      cancelRequested: false,
+      undos: [undo],
+      lines: [{ from: 0, to: 1, fate: 'sent', transactionId: h(26) }],
+      phasesMs: { Initiated: 12 },
+    },
+  ],
+  PayoutResult: [
+    payoutSagas.PayoutResult,
+    {
+      transactionId: h(26),
+      confirmations: 6,
+      lines: [{ from: 0, to: 1, fate: 'paid', transactionId: h(26) }],
       phasesMs: { Initiated: 12 },
     },
   ],

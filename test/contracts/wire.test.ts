@@ -130,6 +130,10 @@ describe('names in Temporal', () => {
           kind: 'message',
           requestId,
         });
+        expect(parseWorkflowId(workflowId.payout(requestId))).toEqual({
+          kind: 'payout',
+          requestId,
+        });
         expect(parseWorkflowId(workflowId.undo(requestId, p, attempt))).toEqual({
           kind: 'undo',
           requestId,

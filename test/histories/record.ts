@@ -15,6 +15,8 @@ import {
   inputOf,
   intent,
   keyRequest,
+  payoutInputOf,
+  payoutIntent,
   policy,
   uniqueId,
 } from '../workflows/support/fixtures.ts';
@@ -44,6 +46,23 @@ async function main(version: string, kinds: readonly string[]): Promise<void> {
     const i = intent(Date.now());
     change(stage.worlds.for(i.requestId));
     const handle = await stage.transfer(inputOf(i));
+    await untilStatus(handle, 'waiting', (s) => s.phase === 'AwaitingApprovals');
+    await act(handle, i);
+    await write(name, handle);
+  };
+  const payout = async (
+    name: string,
+    change: (world: World) => void,
+    act: (handle: WorkflowHandle, i: ReturnType<typeof payoutIntent>) => Promise<void>,
+  ) => {
+    if (!wanted(name)) return;
+    const i = payoutIntent(Date.now());
+    change(stage.worlds.for(i.requestId));
+    const handle = await stage.client.workflow.start(WORKFLOWS.payout, {
+      taskQueue: TASK_QUEUES.sagas,
+      workflowId: workflowId.payout(i.requestId),
+      args: [payoutInputOf(i)],
+    });
     await untilStatus(handle, 'waiting', (s) => s.phase === 'AwaitingApprovals');
     await act(handle, i);
     await write(name, handle);
@@ -78,7 +97,10 @@ async function main(version: string, kinds: readonly string[]): Promise<void> {
     });
     await write(name, handle);
   };
-  const approve = async (handle: WorkflowHandle, i: ReturnType<typeof intent>): Promise<void> => {
+  const approve = async (
+    handle: WorkflowHandle,
+    i: ReturnType<typeof intent | typeof payoutIntent>,
+  ): Promise<void> => {
     await handle.signal('approve', approval(i, 'alice', Date.now()));
     await handle.executeUpdate('approve', { args: [approval(i, 'bob', Date.now())] });
   };
@@ -121,6 +143,14 @@ async function main(version: string, kinds: readonly string[]): Promise<void> {
             : undefined,
         ),
       approve,
+    );
+    await payout('payout-completed', () => {}, approve);
+    await payout(
+      'payout-cancelled',
+      () => {},
+      async (handle) => {
+        await handle.executeUpdate('cancelTransfer');
+      },
     );
     // What a reset leads to: past the pivot already, with signed bytes in the ledger.
     if (wanted('transfer-recalled')) {

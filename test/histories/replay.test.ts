@@ -31,6 +31,8 @@ describe('recorded histories', () => {
       'transfer-compensated',
       'transfer-policy-changed',
       'transfer-recalled',
+      'payout-completed',
+      'payout-cancelled',
       'change-policy-completed',
       'generate-key-completed',
       'generate-key-recalled',

@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { schnorr } from '@noble/curves/secp256k1.js';
 import { createBitcoinCodec } from '../../chains/bitcoin/codec.ts';
 import { bitcoinNetwork } from '../../chains/bitcoin/networks.ts';
-import { encodePsbt } from '../../chains/bitcoin/psbt.ts';
+import { encodePsbt, type PsbtOutput } from '../../chains/bitcoin/psbt.ts';
 import { addressScript } from '../../chains/bitcoin/script.ts';
 import { sortInputs, sortOutputs } from '../../chains/bitcoin/selection.ts';
 import { bytesToHex } from '../../core/signed.ts';
@@ -28,12 +28,42 @@ export const anchorOf = ({ txid, vout }: Coin): Anchor => ({
 export const someBitcoinAddress = (network: string): string =>
   createBitcoinCodec(network).address(schnorr.getPublicKey(schnorr.utils.randomSecretKey()));
 
+type Pay = { readonly to: string; readonly amount: bigint };
+
 /** Spends exactly these; `pays` by address, and what is left but the fee comes back to the wallet. */
-export function spend(
+export const spend = (
   key: KeyDescriptor,
   coins: readonly Coin[],
-  pays: readonly { readonly to: string; readonly amount: bigint }[],
+  pays: readonly Pay[],
   fee = 1_000n,
+): UnsignedTransaction =>
+  transaction(key, coins, pays, {
+    fee,
+    arrange: (paid, change) => sortOutputs([...paid, ...change]),
+  });
+
+/** The same with `pays` in their order, and the change last or, if named, elsewhere. */
+export const spendInOrder = (
+  key: KeyDescriptor,
+  coins: readonly Coin[],
+  pays: readonly Pay[],
+  { fee = 1_000n, changeTo = key.address }: { fee?: bigint; changeTo?: string } = {},
+): UnsignedTransaction =>
+  transaction(key, coins, pays, { fee, changeTo, arrange: (paid, change) => [...paid, ...change] });
+
+function transaction(
+  key: KeyDescriptor,
+  coins: readonly Coin[],
+  pays: readonly Pay[],
+  {
+    fee,
+    changeTo = key.address,
+    arrange,
+  }: {
+    fee: bigint;
+    changeTo?: string;
+    arrange: (paid: readonly PsbtOutput[], change: readonly PsbtOutput[]) => readonly PsbtOutput[];
+  },
 ): UnsignedTransaction {
   const script = (address: string) => addressScript(bitcoinNetwork(key.network), address);
   const own = script(key.address);
@@ -49,7 +79,7 @@ export function spend(
     bytes: bytesToHex(
       encodePsbt(
         sortInputs(inputs),
-        sortOutputs([...outputs, ...(change > 0n ? [{ script: own, amount: change }] : [])]),
+        arrange(outputs, change > 0n ? [{ script: script(changeTo), amount: change }] : []),
       ),
     ),
   };

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { signApproval } from '../../core/approvals.ts';
 import { intentDigest } from '../../core/intent.ts';
 import { messageIntentDigest } from '../../core/messages/intent.ts';
+import { payoutDigest, sumOf } from '../../core/payout.ts';
 import { policyHash } from '../../core/policy.ts';
 import type { FailPoints } from '../../core/ports/clock.ts';
 import { publicKeyOf, signObject } from '../../core/signed.ts';
@@ -16,11 +17,13 @@ import type {
   Envelope,
   PrepareKeygen,
   PrepareMessage,
+  PreparePayout,
   PrepareRequest,
   PrepareSign,
   RoundAnswer,
   SignedPrepareAnswer,
 } from '../../schema/contracts/party.ts';
+import type { PayoutIntent, PayoutLine } from '../../schema/contracts/payout.ts';
 import type { Policy, SignedPolicy } from '../../schema/contracts/policy.ts';
 import type { PartyId } from '../../schema/contracts/primitives.ts';
 import type { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
@@ -322,14 +325,14 @@ export const intentFor = (
   }) as TransferIntent;
 
 export const approve = (
-  intent: TransferIntent | MessageIntent,
+  intent: TransferIntent | MessageIntent | PayoutIntent,
   who: Person,
   decision: 'approve' | 'reject' = 'approve',
   change: { at?: number; validUntil?: number } = {},
 ): SignedApproval =>
   signApproval(
     {
-      intentDigest: 'message' in intent ? messageIntentDigest(intent) : intentDigest(intent),
+      intentDigest: digestOf(intent),
       approver: who.name as never,
       decision,
       at: new Date(change.at ?? Date.now()).toISOString(),
@@ -337,6 +340,13 @@ export const approve = (
     },
     who.secretKey,
   );
+
+const digestOf = (intent: TransferIntent | MessageIntent | PayoutIntent): string =>
+  'message' in intent
+    ? messageIntentDigest(intent)
+    : 'lines' in intent
+      ? payoutDigest(intent)
+      : intentDigest(intent);
 
 export const signRequest = (
   cast: Cast,
@@ -355,6 +365,38 @@ export const signRequest = (
   signers: [...signers],
   intent,
   line: 0,
+  approvals: cast.approvers.slice(0, 2).map((a) => approve(intent, a)),
+  policyHash: cast.policyHash,
+  unsigned,
+  ...change,
+});
+
+export const payoutFor = (
+  key: KeyDescriptor,
+  lines: readonly PayoutLine[],
+  change: Partial<PayoutIntent> = {},
+): PayoutIntent => {
+  const { destination: _, amount: __, ...frame } = intentFor(key, '', '0');
+  return { ...frame, lines: [...lines], total: sumOf(lines), ...change } as PayoutIntent;
+};
+
+/** A payout's request, approved by two. */
+export const payoutRequest = (
+  cast: Cast,
+  key: KeyDescriptor,
+  intent: PayoutIntent,
+  unsigned: UnsignedTransaction,
+  signers: readonly PartyId[],
+  change: Partial<PreparePayout> = {},
+): PreparePayout => ({
+  kind: 'payout',
+  requestId: intent.requestId,
+  attempt: randomUUID() as PreparePayout['attempt'],
+  keyId: key.keyId,
+  epoch: key.epoch,
+  purpose: 'payment',
+  signers: [...signers],
+  intent,
   approvals: cast.approvers.slice(0, 2).map((a) => approve(intent, a)),
   policyHash: cast.policyHash,
   unsigned,

@@ -6,6 +6,7 @@ import { ecdsaCases } from './ecdsa.ts';
 import { keyCases } from './keys.ts';
 import { lineCases } from './line.ts';
 import { messageCases } from './messages.ts';
+import { payoutCases } from './payouts.ts';
 import { poolCases } from './pools.ts';
 import { restoreCases } from './restore.ts';
 import { storyCases } from './stories.ts';
@@ -15,6 +16,7 @@ export const CASES: readonly Case[] = [
   ...bytesCases,
   ...approvalCases,
   ...lineCases,
+  ...payoutCases,
   ...messageCases,
   ...keyCases,
   ...ecdsaCases,

@@ -7,23 +7,23 @@ const EFFECTS = 'core/rules/effects.ts';
 export const bytesMutations: readonly Mutation[] = [
   {
     name: 'the destination is the approved one',
-    cases: ['another-destination'],
+    cases: ['another-destination', 'payout-line-elsewhere'],
     changes: [
       {
         file: PAYMENT,
-        find: 'if (payment.destination !== intent.destination)',
-        put: 'if (payment.destination === undefined)',
+        find: 'if (payment?.destination !== destination)',
+        put: 'if (payment?.destination === undefined)',
       },
     ],
   },
   {
     name: 'the amount is the approved one',
-    cases: ['larger-amount'],
+    cases: ['larger-amount', 'payout-amounts-moved'],
     changes: [
       {
         file: PAYMENT,
-        find: 'if (payment.amount !== amount)',
-        put: 'if (payment.amount < amount)',
+        find: 'if (payment?.amount !== BigInt(amount))',
+        put: 'if (payment?.amount === undefined)',
       },
     ],
   },
@@ -46,8 +46,30 @@ export const bytesMutations: readonly Mutation[] = [
     changes: [
       {
         file: PAYMENT,
-        find: '  const payment = payments[0];\n  if (payment === undefined || payments.length !== 1)',
-        put: '  const payment = payments.find((p) => p.destination === intent.destination);\n  if (payment === undefined)',
+        find: '  if (lines.length === 0 || payments.length !== lines.length)',
+        put: '  if (payments.length < lines.length)',
+      },
+      {
+        file: PAYMENT,
+        find: 'requirePaid(line, payments[i], intent.asset, address)',
+        put: 'requirePaid(line, payments.find((p, at) => p.destination === line.destination && at >= i), intent.asset, address)',
+      },
+    ],
+  },
+  {
+    name: 'a transaction pays every line of a payout, and nothing else',
+    cases: ['payout-line-left-out'],
+    chains: ['bitcoin'],
+    changes: [
+      {
+        file: PAYMENT,
+        find: '  if (lines.length === 0 || payments.length !== lines.length)',
+        put: '  if (lines.length === 0)',
+      },
+      {
+        file: PAYMENT,
+        find: 'requirePaid(line, payments[i], intent.asset, address)',
+        put: 'if (payments[i] !== undefined) requirePaid(line, payments[i], intent.asset, address)',
       },
     ],
   },
@@ -63,8 +85,13 @@ export const bytesMutations: readonly Mutation[] = [
       },
       {
         file: PAYMENT,
-        find: '  const payment = payments[0];\n  if (payment === undefined || payments.length !== 1)',
-        put: '  const payment = payments.find((p) => p.destination === intent.destination) ?? payments[0];\n  if (payment === undefined)',
+        find: '  if (lines.length === 0 || payments.length !== lines.length)',
+        put: '  if (payments.length < lines.length)',
+      },
+      {
+        file: PAYMENT,
+        find: 'requirePaid(line, payments[i], intent.asset, address)',
+        put: 'requirePaid(line, payments.find((p) => p.destination === line.destination) ?? payments[i], intent.asset, address)',
       },
       {
         file: 'chains/solana/codec.ts',
@@ -153,7 +180,7 @@ export const bytesMutations: readonly Mutation[] = [
     changes: [
       {
         file: PAYMENT,
-        find: 'if (intent.anchor === undefined && anchorDemanded(limit.anchorFrom, amount))',
+        find: 'if (intent.anchor === undefined && anchorDemanded(limit.anchorFrom, total))',
         put: 'if (anchorDemanded(limit.anchorFrom, -1n))',
       },
     ],

@@ -51,18 +51,18 @@ export const ecdsaMutations: readonly Mutation[] = [
     changes: [
       {
         file: 'core/rules/payment.ts',
-        find: 'if (payment.destination !== intent.destination)',
-        put: 'if (payment.destination === undefined)',
+        find: 'if (payment?.destination !== destination)',
+        put: 'if (payment?.destination === undefined)',
       },
       {
         file: 'core/rules/payment.ts',
-        find: 'if (payment.asset !== intent.asset)',
-        put: 'if (payment.asset === undefined)',
+        find: 'if (payment?.asset !== asset)',
+        put: 'if (payment?.asset === undefined)',
       },
       {
         file: 'core/rules/payment.ts',
-        find: 'if (payment.amount !== amount)',
-        put: 'if (payment.amount < 0n)',
+        find: 'if (payment?.amount !== BigInt(amount))',
+        put: 'if (payment?.amount === undefined)',
       },
     ],
   },

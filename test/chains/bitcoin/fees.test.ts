@@ -123,7 +123,8 @@ describe('coin selection', () => {
         async (list, amount, feeCap, free) => {
           const candidates = list.map((one) => coin(one)).sort(descending);
           const held = new Set<string>();
-          const payment = { to: payee.script, own: key.script, amount, feeCap, rates };
+          const to = [{ script: payee.script, amount }];
+          const payment = { to, own: key.script, feeCap, rates };
           let plan: Awaited<ReturnType<typeof selectCoins>>;
           try {
             plan = await selectCoins(candidates, [], payment, async (output) => {
@@ -164,7 +165,7 @@ describe('coin selection', () => {
       selectCoins(
         [coin(900n), coin(800n)],
         [],
-        { to: payee.script, own: key.script, amount: 1_700n, feeCap: 9_000n, rates },
+        { to: [{ script: payee.script, amount: 1_700n }], own: key.script, feeCap: 9_000n, rates },
         async () => {
           asked++;
           return true;
@@ -177,9 +178,8 @@ describe('coin selection', () => {
   it('stops at the largest number of inputs', async () => {
     const many = Array.from({ length: MAX_INPUTS + 1 }, () => coin(1_000n));
     const payment = (amount: bigint) => ({
-      to: payee.script,
+      to: [{ script: payee.script, amount }],
       own: key.script,
-      amount,
       feeCap: 50_000n,
       rates: { wanted: 1_000n, floor: 1_000n, increment: 1_000n },
     });
@@ -200,9 +200,8 @@ describe('coin selection', () => {
       coin(9_000n, { txid: 'aa'.repeat(32), vout: 2 }),
     ];
     const plan = planPayment(some, {
-      to: payee.script,
+      to: [{ script: payee.script, amount: 20_000n }],
       own: key.script,
-      amount: 20_000n,
       feeCap: 9_000n,
       rates,
     });

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { signApproval } from '../../../core/approvals.ts';
 import { intentDigest } from '../../../core/intent.ts';
 import { messageIntentDigest } from '../../../core/messages/intent.ts';
+import { payoutDigest } from '../../../core/payout.ts';
 import { policyHash } from '../../../core/policy.ts';
 import { publicKeyOf } from '../../../core/signed.ts';
 import type { Approval, SignedApproval } from '../../../schema/contracts/approval.ts';
@@ -10,6 +11,8 @@ import { TransferIntent } from '../../../schema/contracts/intent.ts';
 import { GenerateKeyRequest, KeyDescriptor } from '../../../schema/contracts/key.ts';
 import { MessageIntent } from '../../../schema/contracts/message.ts';
 import type { MessageInput } from '../../../schema/contracts/message-saga.ts';
+import { PayoutIntent } from '../../../schema/contracts/payout.ts';
+import type { PayoutInput } from '../../../schema/contracts/payout-saga.ts';
 import { Policy, type SignedPolicy } from '../../../schema/contracts/policy.ts';
 import type { TransferInput } from '../../../schema/contracts/saga.ts';
 
@@ -65,6 +68,21 @@ export const inputOf = (i: TransferIntent, limits?: TransferInput['limits']): Tr
   ...(limits === undefined ? {} : { limits }),
 });
 
+/** Three lines. */
+export function payoutIntent(
+  now: number,
+  change: Partial<Record<keyof PayoutIntent, unknown>> = {},
+): PayoutIntent {
+  const { destination, amount: _, ...frame } = intent(now, { requestId: uniqueId('p') });
+  const lines = ['10000', '20000', '12345'].map((amount) => ({ destination, amount }));
+  return PayoutIntent.parse({ ...frame, lines, total: '42345', ...change });
+}
+export const payoutInputOf = (i: PayoutIntent, limits?: PayoutInput['limits']): PayoutInput => ({
+  intent: i,
+  intentDigest: payoutDigest(i),
+  ...(limits === undefined ? {} : { limits }),
+});
+
 export function messageIntent(
   now: number,
   change: Partial<Record<keyof MessageIntent, unknown>> = {},
@@ -90,14 +108,15 @@ export const messageInputOf = (
 });
 
 export function approval(
-  i: TransferIntent | MessageIntent,
+  i: TransferIntent | MessageIntent | PayoutIntent,
   approver: ApproverName,
   now: number,
   change: Partial<Record<keyof Approval, unknown>> = {},
   key: Uint8Array = APPROVERS[approver],
 ): SignedApproval {
   const body = {
-    intentDigest: 'message' in i ? messageIntentDigest(i) : intentDigest(i),
+    intentDigest:
+      'message' in i ? messageIntentDigest(i) : 'lines' in i ? payoutDigest(i) : intentDigest(i),
     approver,
     decision: 'approve',
     at: iso(now),
