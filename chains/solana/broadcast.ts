@@ -4,9 +4,8 @@
  * refusal is `unclear`, and the same bytes are sent again after a look-up.
  */
 
-import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { BroadcastOutcome } from '../../schema/contracts/transaction.ts';
-import type { SendAnswer, SolanaRpc } from './rpc.ts';
+import type { SendAnswer } from './rpc.ts';
 
 export function outcomeOf(answer: SendAnswer): BroadcastOutcome {
   if (answer.ok) return { status: 'accepted' };
@@ -22,15 +21,4 @@ export function outcomeOf(answer: SendAnswer): BroadcastOutcome {
     return { status: 'unclear', reason };
   }
   return { status: 'rejected', reason };
-}
-
-/** @throws KeysagaError `ChainMismatch` when the node serves another network. */
-export async function broadcast(rpc: SolanaRpc, bytes: Uint8Array): Promise<BroadcastOutcome> {
-  try {
-    return outcomeOf(await rpc.send(bytes));
-  } catch (error) {
-    if (isKeysagaError(error, 'ChainUnavailable'))
-      return { status: 'unclear', reason: error.message };
-    throw error;
-  }
 }
