@@ -10,8 +10,9 @@ export type RpcCall = { readonly method: string; readonly params: readonly unkno
 export type Fault =
   /** The node is asked this much later. */
   | { readonly kind: 'delay'; readonly ms: number }
-  /** The node is not asked; this HTTP status comes back, or the connection is cut. */
+  /** The node is not asked; this comes back, or the connection is cut. */
   | { readonly kind: 'status'; readonly status: number }
+  | { readonly kind: 'error'; readonly code: number; readonly message: string }
   | { readonly kind: 'away' }
   /** The node has answered; the connection is cut instead. */
   | { readonly kind: 'drop-after-delivery' }
@@ -19,9 +20,8 @@ export type Fault =
   | { readonly kind: 'previous-answer' }
   /** The node is asked with these parameters, as one that is behind would answer. */
   | { readonly kind: 'ask'; readonly params: readonly unknown[] }
-  /** Another result, or an error, under the right id. */
-  | { readonly kind: 'lie'; readonly result: (truth: unknown) => unknown }
-  | { readonly kind: 'error'; readonly code: number; readonly message: string };
+  /** Another result under the right id. */
+  | { readonly kind: 'lie'; readonly result: (truth: unknown) => unknown };
 
 export type RpcProxy = {
   /** With the user and password of the node's own. */
@@ -51,6 +51,11 @@ export async function startRpcProxy(target: string): Promise<RpcProxy> {
     const fault = proxy.fault({ method: body.method, params: body.params });
     if (fault?.kind === 'away') return void response.destroy();
     if (fault?.kind === 'status') return void response.writeHead(fault.status).end('no');
+    if (fault?.kind === 'error') {
+      const { code, message } = fault;
+      const { id } = body;
+      return void response.end(JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } }));
+    }
     if (fault?.kind === 'delay') await sleep(fault.ms);
     const { authorization } = request.headers;
     const passed = await fetch(node, {
@@ -70,11 +75,6 @@ export async function startRpcProxy(target: string): Promise<RpcProxy> {
     if (fault?.kind === 'lie') {
       const { error: _, ...rest } = told as Record<string, unknown>;
       return void response.end(JSON.stringify({ ...rest, result: fault.result(told.result) }));
-    }
-    if (fault?.kind === 'error') {
-      const { code, message } = fault;
-      const { id } = body;
-      return void response.end(JSON.stringify({ jsonrpc: '2.0', id, error: { code, message } }));
     }
     response.end(text);
   }
