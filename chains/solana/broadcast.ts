@@ -14,7 +14,7 @@ export function outcomeOf(answer: SendAnswer): BroadcastOutcome {
   // "Blockhash not found" is what a moved nonce looks like, be it that this transaction landed long ago, that another
   // took its nonce, or that the node has not seen the value yet.
   if (
-    /blockhash not found|BlockhashNotFound|node is (behind|unhealthy)|minimum context slot|rate limit|too many/i.test(
+    /blockhash not found|BlockhashNotFound|node is (behind|unhealthy)|minimum context slot|rate limit|too many|internal error|timed out/i.test(
       reason,
     )
   ) {
