@@ -12,9 +12,10 @@ export function outcomeOf(answer: SendAnswer): BroadcastOutcome {
   const { reason } = answer;
   if (/already been processed|AlreadyProcessed/i.test(reason)) return { status: 'already-known' };
   // "Blockhash not found" is what a moved nonce looks like, be it that this transaction landed long ago, that another
-  // took its nonce, or that the node has not seen the value yet.
+  // took its nonce, or that the node has not seen the value yet. A bare "Internal error" is about the node; with more
+  // behind it, surfpool 1.5.0 says what is wrong with the transaction.
   if (
-    /blockhash not found|BlockhashNotFound|node is (behind|unhealthy)|minimum context slot|rate limit|too many|internal error|timed out/i.test(
+    /blockhash not found|BlockhashNotFound|node is (behind|unhealthy)|minimum context slot|rate limit|too many|^internal error\W*$|timed out/i.test(
       reason,
     )
   ) {
