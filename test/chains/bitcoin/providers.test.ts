@@ -2,12 +2,14 @@
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { createBitcoin } from '../../../chains/bitcoin/blockchain.ts';
 import { createBitcoinCodec } from '../../../chains/bitcoin/codec.ts';
+import { lookUp } from '../../../chains/bitcoin/lookup.ts';
+import type { Psbt } from '../../../chains/bitcoin/psbt.ts';
 import { until } from '../../../dev/until.ts';
 import { TransferIntent } from '../../../schema/contracts/intent.ts';
 import type { UnsignedTransaction } from '../../../schema/contracts/transaction.ts';
 import { type RpcProxy, startRpcProxy } from '../../support/rpc-proxy.ts';
 import { descriptor, type Rig, startRig } from './stack.ts';
-import { REGTEST, testKey } from './support.ts';
+import { REGTEST, randomTxid, testKey } from './support.ts';
 
 const codec = createBitcoinCodec(REGTEST);
 let rig: Rig;
@@ -188,3 +190,17 @@ it('a provider of another network is excluded, one that mixes up answers is pass
   expect(wrong.calls.some(({ method }) => method === 'sendrawtransaction')).toBe(false);
   wrong.heal();
 }, 60_000);
+
+it('what was followed counts at a node only where the node has that block', async () => {
+  await rig.mine(3);
+  const node = rig.node();
+  const { height: top } = await node.tip();
+  const psbt = { txid: randomTxid(), inputs: [] } as unknown as Psbt;
+  const at = (block: string, by = psbt.txid) =>
+    lookUp(psbt, { by, height: top - 2, block }, { node, finality: 2 });
+  const block = (await node.blockHash(top - 2)) as string;
+  expect(await at(block)).toEqual({ status: 'included', confirmations: 3, block, final: true });
+  expect(await at('ab'.repeat(32))).toEqual({ status: 'unknown' });
+  expect(await at(block, 'rival')).toEqual({ status: 'conflicted', by: 'rival', final: true });
+  expect(await at('ab'.repeat(32), 'rival')).toEqual({ status: 'unknown' });
+});
