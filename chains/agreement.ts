@@ -36,8 +36,9 @@ const finals = (views: readonly { readonly final: boolean }[]): number =>
 
 /**
  * One status out of each provider's own. In a block, failed or displaced is it only where `support` providers say so, each
- * final only where that many call it final; confirmations are those that `support` of them count. What fewer say makes it
- * `pending` when they have it, and nothing when they do not: it is looked up again, and the same bytes may be sent again.
+ * final only where that many call it final; confirmations are those that `support` of them count. It is `pending` where as many
+ * of those who answer have it, and else `unknown`, which means that the same bytes are sent again, to all: one provider that
+ * took it and keeps it to itself holds up nothing.
  */
 export function agreedStatus(
   views: readonly TransactionStatus[],
@@ -61,8 +62,8 @@ export function agreedStatus(
     const by = conflicted.find((view) => view.by !== undefined)?.by;
     return { status: 'conflicted', ...(by === undefined ? {} : { by }), final: false };
   }
-  const has = views.some(({ status }) => status !== 'unknown' && status !== 'conflicted');
-  return { status: has ? 'pending' : 'unknown' };
+  const has = views.filter(({ status }) => status !== 'unknown' && status !== 'conflicted').length;
+  return { status: has > 0 && has >= Math.min(support, views.length) ? 'pending' : 'unknown' };
 }
 
 /**

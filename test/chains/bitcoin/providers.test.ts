@@ -124,7 +124,7 @@ it('the chain that is followed, and its depth, are what enough providers have', 
   expect(await chain.tip()).toMatchObject({ height: mined });
   expect(await look(signed.id, unsigned)).toMatchObject({ confirmations: 1, final: false });
   liar.fault = headAt(mined - 1);
-  expect(await look(signed.id, unsigned)).toEqual({ status: 'pending' });
+  expect(await look(signed.id, unsigned)).toEqual({ status: 'unknown' });
   // One that is ahead of its time makes nothing deeper; one that has no block where it says its tip is counts as away.
   liar.fault = headAt(mined + 500);
   expect(await look(signed.id, unsigned)).toEqual({ status: 'pending' });
@@ -142,7 +142,7 @@ it('the chain that is followed, and its depth, are what enough providers have', 
       : unindexed({ method, params });
   liar.fault = invented;
   expect(await chain.tip()).toMatchObject({ height: mined - 1 });
-  expect(await look(signed.id, unsigned)).toEqual({ status: 'pending' });
+  expect(await look(signed.id, unsigned)).toEqual({ status: 'unknown' });
   liar.heal();
   expect(await look(signed.id, unsigned)).toMatchObject(deep);
   expect(await balance()).toBeGreaterThan(70_000n);
@@ -164,7 +164,7 @@ it('a transaction that one provider alone has seen mined is not', async () => {
     method === 'getrawtransaction'
       ? { kind: 'lie', result: () => ({ confirmations: 50, blockhash: tip }) }
       : undefined;
-  expect(await look(signed.id, unsigned)).toEqual({ status: 'pending' });
+  expect(await look(signed.id, unsigned)).toEqual({ status: 'unknown' });
 }, 60_000);
 
 it('a provider of another network is excluded, one that mixes up answers is passed over', async () => {

@@ -92,8 +92,8 @@ it('one provider alone lands, fails and deepens nothing, and makes nobody rich',
     liar.fault = tells(value);
     // What the lie would do where one provider is believed.
     expect((await look(over(liar))).status).toBe(alone);
-    expect(await look(over(liar, honest))).toEqual({ status: 'pending' });
-    expect(await look(over(...proxies))).toEqual({ status: 'pending' });
+    expect(await look(over(liar, honest))).toEqual({ status: 'unknown' });
+    expect(await look(over(...proxies))).toEqual({ status: 'unknown' });
   }
   liar.heal();
   expect((await over(...proxies).broadcast(signed)).status).toMatch(/accepted|already-known/);
