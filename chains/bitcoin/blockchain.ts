@@ -13,17 +13,15 @@ import type {
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
 import { agreedStatus } from '../agreement.ts';
-import { createProviders, type ProviderOptions } from '../providers.ts';
+import type { ProviderOptions } from '../providers.ts';
 import { outcomeOf } from './broadcast.ts';
 import { type BitcoinCodec, createBitcoinCodec, readPsbt } from './codec.ts';
 import { type FeeOptions, feeFor, feeRates } from './fees.ts';
 import { type BitcoinFollower, createFollower, type Logger } from './follower.ts';
 import { lookUp, spentIn } from './lookup.ts';
 import { bitcoinNetwork } from './networks.ts';
-import { createNode } from './node.ts';
-import { createPool } from './pool.ts';
+import { connectNodes, createPool } from './pool.ts';
 import { encodePsbt, outpoint, type PsbtInput } from './psbt.ts';
-import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, isWitnessKeyHash, virtualSize, walletScript } from './script.ts';
 import {
   anchorable,
@@ -92,19 +90,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   const inputConfirmations = positive('inputConfirmations');
   const { outputs } = options;
   const codec = createBitcoinCodec(network.id);
-  const providers = createProviders({
-    ...options,
-    network: network.id,
-    connect: (url, retries) =>
-      createNode(
-        createRpc({
-          url,
-          retries,
-          ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
-        }),
-        network,
-      ),
-  });
+  const providers = connectNodes(network, options);
   const node = createPool(providers);
   const follower = createFollower({
     network: network.id,

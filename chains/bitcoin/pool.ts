@@ -4,9 +4,11 @@
  */
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import { agreed, supported } from '../agreement.ts';
-import type { Providers } from '../providers.ts';
-import type { BitcoinNode, Tip } from './node.ts';
-import type { CallOptions } from './rpc.ts';
+import { createProviders, type ProviderOptions, type Providers } from '../providers.ts';
+import type { Logger } from './follower.ts';
+import type { BitcoinNetwork } from './networks.ts';
+import { type BitcoinNode, createNode, type Tip } from './node.ts';
+import { type CallOptions, createRpc } from './rpc.ts';
 
 /** What is not about one transaction's standing, which each node is asked by itself. */
 export type BitcoinPool = Omit<BitcoinNode, 'transaction' | 'spender' | 'send'>;
@@ -15,6 +17,23 @@ export type BitcoinPool = Omit<BitcoinNode, 'transaction' | 'spender' | 'send'>;
 const FORK_LOOKS = 100;
 /** Transactions without witnesses, some hundred bytes each as a rule. */
 const KEPT = 256;
+
+type ConnectOptions = ProviderOptions & { readonly timeoutMs?: number; readonly logger?: Logger };
+
+/** @throws KeysagaError `InvalidInput` (`rpcUrl`, `agreement`). No I/O. */
+export const connectNodes = (
+  network: BitcoinNetwork,
+  options: ConnectOptions,
+): Providers<BitcoinNode> =>
+  createProviders({
+    ...options,
+    network: network.id,
+    connect(url, retries) {
+      const { timeoutMs } = options;
+      const limit = timeoutMs === undefined ? {} : { timeoutMs };
+      return createNode(createRpc({ url, retries, ...limit }), network);
+    },
+  });
 
 /** Answers that need not agree with what a chain looked like a second ago: those of whoever answers first. */
 export function createPool(providers: Providers<BitcoinNode>): BitcoinPool {

@@ -3,26 +3,23 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import {
-  type EthereumNonces,
-  type NonceCounts,
-  nonceOfResource,
-} from '../../core/ports/ethereum-nonces.ts';
+import { type EthereumNonces, nonceOfResource } from '../../core/ports/ethereum-nonces.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
 import { agreedStatus, supported } from '../agreement.ts';
-import { createProviders, type ProviderOptions } from '../providers.ts';
+import type { ProviderOptions } from '../providers.ts';
 import { addressBytes, checksummed } from './address.ts';
 import { outcomeOf } from './broadcast.ts';
 import { createEthereumCodec, type EthereumCodec, readUnsigned } from './codec.ts';
-import { encodeBalanceOf, encodeTransfer, tokenOf } from './erc20.ts';
-import { type Market, paymentFees, replacementFees } from './fees.ts';
+import { encodeTransfer, tokenOf } from './erc20.ts';
+import { paymentFees, replacementFees } from './fees.ts';
 import { leaseNonce, leaseOf } from './lease.ts';
 import { lookUp } from './lookup.ts';
 import { ethereumNetwork } from './networks.ts';
-import { EthereumRpc } from './rpc.ts';
+import { createPool } from './pool.ts';
+import type { EthereumRpc } from './rpc.ts';
 import { type Fees, feeOf, serialize, type Transaction } from './transaction.ts';
 
 export type Logger = {
@@ -86,21 +83,8 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
   if (!Number.isSafeInteger(finality) || finality < 1)
     throw invalid('finality', 'finality must be a positive integer');
   const codec = createEthereumCodec(network.id);
-  const providers = createProviders({
-    ...options,
-    network: network.id,
-    logger,
-    connect: (url, retries) =>
-      new EthereumRpc({
-        network,
-        url,
-        retries,
-        ...(options.requestTimeoutMs === undefined ? {} : { timeoutMs: options.requestTimeoutMs }),
-      }),
-  });
-  /** The amount that enough providers see, so that none can make it look larger, nor one of three smaller. */
-  const amount = async (ask: (rpc: EthereumRpc) => Promise<bigint>): Promise<bigint> =>
-    supported(await providers.views(ask), providers.agreement);
+  const pool = createPool({ ...options, network, finality, logger });
+  const { providers, amount, countsOf, marketOf, tokenBalance } = pool;
 
   function walletOf(key: KeyDescriptor): { address: string; publicKey: Uint8Array } {
     if (key.network !== network.id) {
@@ -113,47 +97,6 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
     const address = codec.address(publicKey);
     if (address !== key.address) throw invalid('address', "the address is not the key's");
     return { address, publicKey };
-  }
-
-  async function countsOf(address: string): Promise<NonceCounts> {
-    const views = await providers.views((rpc) => countsAt(rpc, address));
-    const of = (which: keyof NonceCounts) =>
-      supported(
-        views.map((view) => view[which]),
-        providers.agreement,
-      );
-    return { final: of('final'), latest: of('latest'), pending: of('pending') };
-  }
-
-  async function countsAt(rpc: EthereumRpc, address: string): Promise<NonceCounts> {
-    const tip = (await rpc.latest()).number;
-    const deep = tip - BigInt(finality) + 1n;
-    const [final, latest, pending] = await Promise.all([
-      deep < 0n ? 0n : rpc.nonceThen(address, deep),
-      rpc.nonce(address, 'latest'),
-      rpc.nonce(address, 'pending'),
-    ]);
-    // A node that forgot that state adds nothing to what is recorded.
-    return { final: final ?? 0n, latest, pending };
-  }
-
-  /** One provider's word: what it may cost is bounded by the approved cap. */
-  const marketOf = (): Promise<Market> =>
-    providers.first(async (rpc) => {
-      const { baseFee } = await rpc.latest();
-      if (options.legacy || baseFee === undefined)
-        return { baseFee: undefined, tip: await rpc.gasPrice() };
-      return { baseFee, tip: (await rpc.priorityFee()) ?? 1_000_000_000n };
-    });
-
-  function tokenBalance(token: Uint8Array, address: string): Promise<bigint> {
-    const data = encodeBalanceOf(addressBytes(address, 'address'));
-    return amount(async (rpc) => {
-      const answer = await rpc.call({ from: address, to: checksummed(token), data });
-      if (!answer.ok || answer.data.length !== 66)
-        throw invalid('asset', 'there is no ERC-20 token at this address');
-      return BigInt(answer.data);
-    });
   }
 
   /** What is called, with how much gas. Checked before a nonce is lent. */
