@@ -69,6 +69,7 @@ export async function createCoordinatorService(
     const shared = {
       network: chain.network,
       rpcUrl: chain.rpcUrl,
+      ...(chain.agreement === undefined ? {} : { agreement: chain.agreement }),
       ...(chain.finality === undefined ? {} : { finality: chain.finality }),
       logger: log.child({ network: chain.network }),
     };

@@ -1,4 +1,5 @@
 /** Sending stored bytes and following them until they are final. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Context } from '@temporalio/activity';
 import type { Blockchain } from '../../core/ports/blockchain.ts';
 import { hexToBytes } from '../../core/signed.ts';
@@ -20,6 +21,8 @@ import { parse } from './inputs.ts';
 const DEFAULT_POLL_MS = 500;
 /** An unknown transaction is sent again at once, then at most this often. */
 const RESEND_MS = 5_000;
+/** An unclear answer is looked up this long; then the wait for confirmations goes on with it, and sends the same bytes. */
+const SETTLE_MS = 3_000;
 
 type Watched = {
   readonly id: string;
@@ -52,7 +55,7 @@ export function createDeliverActivities(
     return chain.lookup(id, built.unsigned, hexToBytes(key.publicKey));
   };
 
-  /** A refusal or a doubt is settled by looking the id up, never by other bytes. */
+  /** A refusal or a doubt is settled by looking the id up at every provider, never by other bytes. */
   const settled = (outcome: BroadcastOutcome, status: TransactionStatus): BroadcastOutcome => {
     if (status.status === 'pending' || status.status === 'included' || status.status === 'failed')
       return { status: 'already-known' };
@@ -62,6 +65,21 @@ export function createDeliverActivities(
         reason: `Another transaction took its input or nonce${status.by ? `: ${status.by}` : ''}.`,
       };
     return outcome;
+  };
+
+  /** A transaction may take a moment from the provider that took it to those that are asked. */
+  const settle = async (
+    outcome: BroadcastOutcome,
+    look: () => Promise<TransactionStatus>,
+  ): Promise<BroadcastOutcome> => {
+    const { settleMs = SETTLE_MS, confirmPollMs = DEFAULT_POLL_MS } = context;
+    const began = performance.now();
+    for (;;) {
+      const now = settled(outcome, await look());
+      if (now !== outcome || outcome.status !== 'unclear') return now;
+      if (performance.now() - began >= settleMs) return outcome;
+      await sleep(confirmPollMs);
+    }
   };
 
   const broadcast: ChainActivities['broadcast'] = async (input) => {
@@ -79,7 +97,9 @@ export function createDeliverActivities(
       ? await chain.broadcast(signed)
       : { status: 'rejected', reason: 'A void of this transfer is signed.' };
     if (outcome.status === 'rejected' || outcome.status === 'unclear')
-      outcome = settled(outcome, await lookUp(chain, transfer, key, { id: signed.id, purpose }));
+      outcome = await settle(outcome, () =>
+        lookUp(chain, transfer, key, { id: signed.id, purpose }),
+      );
     await commit(context, 'broadcast', async (tx) => {
       const { transfer: now, version } = await loadTransfer(tx.events, requestId);
       await appendTransfer(tx, requestId, version, decideTransfer.broadcast(now, purpose, outcome));

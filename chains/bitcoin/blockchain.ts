@@ -13,15 +13,16 @@ import type {
   TransactionStatus,
   UnsignedTransaction,
 } from '../../schema/contracts/transaction.ts';
-import { outcomeOf, outcomeOfFailure } from './broadcast.ts';
+import { agreedStatus } from '../agreement.ts';
+import type { ProviderOptions } from '../providers.ts';
+import { outcomeOf } from './broadcast.ts';
 import { type BitcoinCodec, createBitcoinCodec, readPsbt } from './codec.ts';
 import { type FeeOptions, feeFor, feeRates } from './fees.ts';
 import { type BitcoinFollower, createFollower, type Logger } from './follower.ts';
-import { lookUp } from './lookup.ts';
+import { lookUp, spentIn } from './lookup.ts';
 import { bitcoinNetwork } from './networks.ts';
-import { type BitcoinNode, createNode } from './node.ts';
+import { connectNodes, createPool } from './pool.ts';
 import { encodePsbt, outpoint, type PsbtInput, type PsbtOutput } from './psbt.ts';
-import { createRpc } from './rpc.ts';
 import { addressScript, dustLimit, isWitnessKeyHash, virtualSize, walletScript } from './script.ts';
 import {
   anchorable,
@@ -34,11 +35,10 @@ import {
 } from './selection.ts';
 import { planVoid, threatening } from './void.ts';
 
-export type BitcoinOptions = {
+/** `rpcUrl`: `http://user:password@host:port`, or several. */
+export type BitcoinOptions = ProviderOptions & {
   /** CAIP-2 id; decides the address format and is checked against the node's genesis block. */
   readonly network: string;
-  /** `http://user:password@host:port`. */
-  readonly rpcUrl: string;
   /** What the follower keeps, for the same network (`createBitcoinOutputs` of `storage`). */
   readonly outputs: BitcoinOutputs;
   /** Confirmations after which a transaction is final; default by network (6 mainnet, 2 regtest). */
@@ -91,13 +91,8 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
   const inputConfirmations = positive('inputConfirmations');
   const { outputs } = options;
   const codec = createBitcoinCodec(network.id);
-  const node: BitcoinNode = createNode(
-    createRpc({
-      url: options.rpcUrl,
-      ...(options.timeoutMs === undefined ? {} : { timeoutMs: options.timeoutMs }),
-    }),
-    network,
-  );
+  const providers = connectNodes(network, options);
+  const node = createPool(providers);
   const follower = createFollower({
     network: network.id,
     node,
@@ -367,11 +362,7 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
           expected: network.id,
         });
       }
-      try {
-        return outcomeOf(await node.send(signed.bytes), signed.id);
-      } catch (error) {
-        return outcomeOfFailure(error);
-      }
+      return providers.send(async (one) => outcomeOf(await one.send(signed.bytes), signed.id));
     },
 
     async lookup(id, unsigned: UnsignedTransaction, publicKey): Promise<TransactionStatus> {
@@ -381,7 +372,10 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
           field: 'id',
         });
       }
-      return lookUp(psbt, await syncedTip(), { node, outputs, finality });
+      await syncedTip();
+      const spent = await spentIn(psbt, outputs);
+      const views = await providers.views((one) => lookUp(psbt, spent, { node: one, finality }));
+      return agreedStatus(views, providers.agreement);
     },
 
     async provision(key, wallet) {
@@ -393,6 +387,8 @@ export function createBitcoin(options: BitcoinOptions): BitcoinBlockchain {
     follow,
 
     watch,
+
+    providers: providers.health,
 
     tip: () => node.tip(),
   };

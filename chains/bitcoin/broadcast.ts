@@ -1,5 +1,4 @@
 /** What a node's answer to `sendrawtransaction` means. The table is in README.md; the words are bitcoind's and btcd's. */
-import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { BroadcastOutcome } from '../../schema/contracts/transaction.ts';
 import type { RpcAnswer } from './rpc.ts';
 
@@ -50,11 +49,4 @@ export function outcomeOf(answer: RpcAnswer, txid: string): BroadcastOutcome {
     answer.code === -26 ||
     (answer.code === -25 && words.startsWith('tx rejected'));
   return { status: refused ? 'rejected' : 'unclear', reason };
-}
-
-/** A lost connection says nothing about the transaction. Rethrows what is another failure. */
-export function outcomeOfFailure(error: unknown): BroadcastOutcome {
-  if (isKeysagaError(error, 'ChainUnavailable'))
-    return { status: 'unclear', reason: error.message };
-  throw error;
 }

@@ -24,7 +24,7 @@ const larger = (a: bigint, b: bigint): bigint => (a > b ? a : b);
 const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b);
 
 export async function feeRates(
-  node: BitcoinNode,
+  node: Pick<BitcoinNode, 'feeRate' | 'relay'>,
   { targetBlocks = 6, fallbackRate = 5_000n, floorRate = 1_000n }: FeeOptions,
 ): Promise<FeeRates> {
   const [estimate, relay] = await Promise.all([node.feeRate(targetBlocks), node.relay()]);

@@ -21,7 +21,7 @@ export type Logger = {
 export type FollowerOptions = {
   /** CAIP-2 id. */
   readonly network: string;
-  readonly node: BitcoinNode;
+  readonly node: Pick<BitcoinNode, 'tip' | 'blockHash' | 'block'>;
   readonly outputs: BitcoinOutputs;
   readonly logger?: Logger;
   /** Blocks per database transaction; default 32. More holds the lock longer, fewer commits more often. */

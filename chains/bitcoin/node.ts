@@ -46,6 +46,8 @@ const METHOD_MISSING = new Set([-32601, -1]);
 const NOT_FOUND = -5;
 const OUT_OF_RANGE = new Set([-8, -1]);
 const DEFAULT_RELAY = 1_000n;
+/** A node may lose its tip between two questions, but not again and again. */
+const TIP_LOOKS = 5;
 
 /** BTC per 1000 vB as JSON number → sats, rounded up. toFixed first: 0.00001 × 10⁸ is not 1000 in binary. */
 const satsPerKvb = (btc: number): bigint => BigInt(Math.ceil(Number((btc * 1e8).toFixed(3))));
@@ -133,11 +135,14 @@ export function createNode(rpc: RpcClient, network: BitcoinNetwork): BitcoinNode
   return {
     async tip(options) {
       // Two questions, for neither node answers both in one; asked again when a block fell between them.
-      for (;;) {
+      for (let look = 0; look < TIP_LOOKS; look++) {
         const height = await result(Count, 'getblockcount', [], options);
         const id = await blockHash(height, options);
         if (id !== undefined) return { height, id };
       }
+      throw new KeysagaError('ChainUnavailable', 'the Bitcoin node has no block at its own tip', {
+        method: 'getblockhash',
+      });
     },
     blockHash,
 

@@ -3,36 +3,33 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import type { Blockchain, BuildResult, Leaser } from '../../core/ports/blockchain.ts';
 import type { Clock } from '../../core/ports/clock.ts';
-import {
-  type EthereumNonces,
-  type NonceCounts,
-  nonceOfResource,
-} from '../../core/ports/ethereum-nonces.ts';
+import { type EthereumNonces, nonceOfResource } from '../../core/ports/ethereum-nonces.ts';
 import { type PaymentIntent, requireTransfer } from '../../core/ports/payment.ts';
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+import { agreedStatus, supported } from '../agreement.ts';
+import type { ProviderOptions } from '../providers.ts';
 import { addressBytes, checksummed } from './address.ts';
-import { broadcast } from './broadcast.ts';
+import { outcomeOf } from './broadcast.ts';
 import { createEthereumCodec, type EthereumCodec, readUnsigned } from './codec.ts';
-import { encodeBalanceOf, encodeTransfer, tokenOf } from './erc20.ts';
-import { type Market, paymentFees, replacementFees } from './fees.ts';
+import { encodeTransfer, tokenOf } from './erc20.ts';
+import { paymentFees, replacementFees } from './fees.ts';
 import { leaseNonce, leaseOf } from './lease.ts';
 import { lookUp } from './lookup.ts';
 import { ethereumNetwork } from './networks.ts';
-import { EthereumRpc } from './rpc.ts';
+import { createPool } from './pool.ts';
+import type { EthereumRpc } from './rpc.ts';
 import { type Fees, feeOf, serialize, type Transaction } from './transaction.ts';
 
 export type Logger = {
   warn(details: Readonly<Record<string, unknown>>, message: string): void;
 };
 
-export type EthereumOptions = {
+export type EthereumOptions = ProviderOptions & {
   /** CAIP-2 id; checked against the node's chain id. */
   readonly network: string;
-  /** HTTP or HTTPS address of a node. */
-  readonly rpcUrl: string;
   /** The record of accounts in the coordinator's database (`createEthereumNonces` of `storage`). */
   readonly nonces: EthereumNonces;
   /** Blocks, its own among them, after which a transaction is final; default by network (64 public, 2 local). */
@@ -87,11 +84,8 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
   if (!Number.isSafeInteger(finality) || finality < 1)
     throw invalid('finality', 'finality must be a positive integer');
   const codec = createEthereumCodec(network.id);
-  const rpc = new EthereumRpc({
-    network,
-    url: options.rpcUrl,
-    ...(options.requestTimeoutMs === undefined ? {} : { timeoutMs: options.requestTimeoutMs }),
-  });
+  const pool = createPool({ ...options, network, finality, logger });
+  const { providers, amount, countsOf, marketOf, tokenBalance } = pool;
 
   function walletOf(key: KeyDescriptor): { address: string; publicKey: Uint8Array } {
     if (key.network !== network.id) {
@@ -106,33 +100,6 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
     return { address, publicKey };
   }
 
-  async function countsOf(address: string): Promise<NonceCounts> {
-    const tip = (await rpc.latest()).number;
-    const deep = tip - BigInt(finality) + 1n;
-    const [final, latest, pending] = await Promise.all([
-      deep < 0n ? 0n : rpc.nonceThen(address, deep),
-      rpc.nonce(address, 'latest'),
-      rpc.nonce(address, 'pending'),
-    ]);
-    // A node that forgot that state adds nothing to what is recorded.
-    return { final: final ?? 0n, latest, pending };
-  }
-
-  async function marketOf(): Promise<Market> {
-    const { baseFee } = await rpc.latest();
-    if (options.legacy || baseFee === undefined)
-      return { baseFee: undefined, tip: await rpc.gasPrice() };
-    return { baseFee, tip: (await rpc.priorityFee()) ?? 1_000_000_000n };
-  }
-
-  async function tokenBalance(token: Uint8Array, address: string): Promise<bigint> {
-    const data = encodeBalanceOf(addressBytes(address, 'address'));
-    const answer = await rpc.call({ from: address, to: checksummed(token), data });
-    if (!answer.ok || answer.data.length !== 66)
-      throw invalid('asset', 'there is no ERC-20 token at this address');
-    return BigInt(answer.data);
-  }
-
   /** What is called, with how much gas. Checked before a nonce is lent. */
   async function callOf(
     intent: TransferIntent,
@@ -141,33 +108,33 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
     const token = tokenOf(network, intent.asset);
     codec.checkAddress(intent.destination);
     const destination = addressBytes(intent.destination, 'destination');
-    const amount = BigInt(intent.amount);
+    const wanted = BigInt(intent.amount);
     if (intent.destination === from) throw invalid('destination', 'the wallet would pay itself');
     if (token === undefined) {
       const data = new Uint8Array();
-      if (!(await rpc.hasCode(intent.destination)))
-        return { to: destination, value: amount, data, gasLimit: PLAIN_GAS };
-      const call = { from, to: intent.destination, value: amount };
+      if (!(await providers.first((rpc) => rpc.hasCode(intent.destination))))
+        return { to: destination, value: wanted, data, gasLimit: PLAIN_GAS };
+      const call = { from, to: intent.destination, value: wanted };
       const gas = await gasOf(call, 'destination', 'the destination refuses the payment');
-      return { to: destination, value: amount, data, gasLimit: gas };
+      return { to: destination, value: wanted, data, gasLimit: gas };
     }
     const to = checksummed(token);
     if (intent.destination === to)
       throw invalid('destination', "tokens to the token's own contract are lost");
     const balance = await tokenBalance(token, from);
-    if (balance < amount) throw insufficient(balance, amount, intent.asset);
-    const data = encodeTransfer(destination, amount);
+    if (balance < wanted) throw insufficient(balance, wanted, intent.asset);
+    const data = encodeTransfer(destination, wanted);
     const call = { from, to, data: `0x${bytesToHex(data)}` };
     const gas = await gasOf(call, 'destination', 'the token refuses the transfer');
     return { to: token, value: 0n, data, gasLimit: gas };
   }
 
   async function gasOf(
-    call: Parameters<typeof rpc.estimateGas>[0],
+    call: Parameters<EthereumRpc['estimateGas']>[0],
     field: string,
     message: string,
   ): Promise<bigint> {
-    const estimate = await rpc.estimateGas(call);
+    const estimate = await providers.first((rpc) => rpc.estimateGas(call));
     if (estimate.ok) return withMargin(estimate.gas);
     // The estimate also fails for want of ether, which is another matter than a refusal.
     if (/insufficient funds|out of gas|gas required exceeds/i.test(estimate.reason))
@@ -212,7 +179,10 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
       throw invalid('walletId', 'the intent is about another wallet');
     const call = await callOf(intent, address);
     const fees = paymentFees(await marketOf(), call.gasLimit, BigInt(intent.feeCap));
-    const [wei, counts] = await Promise.all([rpc.balance(address), countsOf(address)]);
+    const [wei, counts] = await Promise.all([
+      amount((rpc) => rpc.balance(address)),
+      countsOf(address),
+    ]);
     const planned = { ...call, chainId: network.chainId, fees };
     const fee = feeOf({ ...planned, nonce: 0n });
     if (wei < call.value + fee) throw insufficient(wei, call.value + fee, 'native');
@@ -284,7 +254,9 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
     async balance(address, asset) {
       addressBytes(address, 'address');
       const token = tokenOf(network, asset);
-      return token === undefined ? rpc.balance(address) : tokenBalance(token, address);
+      return token === undefined
+        ? amount((rpc) => rpc.balance(address))
+        : tokenBalance(token, address);
     },
 
     build,
@@ -344,15 +316,19 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
           field: 'network',
           expected: network.id,
         });
-      return broadcast(rpc, signed.bytes, signed.id);
+      return providers.send(async (rpc) => outcomeOf(await rpc.send(signed.bytes), signed.id));
     },
 
     async lookup(id, unsigned, publicKey) {
       const { from } = codec.decode(unsigned, publicKey);
       if (!/^0x[0-9a-f]{64}$/.test(id)) throw invalid('id', 'not the id of a transaction');
-      const context = { rpc, finality: BigInt(finality) };
       const transaction = readUnsigned(network, unsigned);
-      return lookUp(context, id, addressBytes(from, 'address'), transaction);
+      const sender = addressBytes(from, 'address');
+      // Each provider's own view: answers of several in one would be of no chain that ever was.
+      const views = await providers.views((rpc) =>
+        lookUp({ rpc, finality: BigInt(finality) }, id, sender, transaction),
+      );
+      return agreedStatus(views, providers.agreement);
     },
 
     async provision(key) {
@@ -363,9 +339,16 @@ export function createEthereum(options: EthereumOptions): EthereumBlockchain {
     },
 
     async tip() {
-      const { number, hash } = await rpc.latest();
-      return { height: Number(number), id: hash };
+      const tips = await providers.views((rpc) => rpc.latest());
+      const height = supported(
+        tips.map(({ number }) => number),
+        providers.agreement,
+      );
+      const tip = tips.find(({ number }) => number === height);
+      return { height: Number(height), id: tip?.hash ?? '' };
     },
+
+    providers: providers.health,
 
     syncNonces,
     start({ pollMs = 2000 } = {}) {

@@ -1,7 +1,6 @@
 /** What a node's answer to `eth_sendRawTransaction` means. The words are geth's, reth's, Nethermind's, Erigon's and Anvil's. */
-import { isKeysagaError } from '../../schema/contracts/errors.ts';
 import type { BroadcastOutcome } from '../../schema/contracts/transaction.ts';
-import type { EthereumRpc, RpcAnswer } from './rpc.ts';
+import type { RpcAnswer } from './rpc.ts';
 
 const alreadyKnown = ['already known', 'already imported', 'alreadyknown', 'known transaction'];
 
@@ -42,19 +41,4 @@ export function outcomeOf(answer: RpcAnswer, id: string): BroadcastOutcome {
   // -32000 and -32003: the node judged the transaction; -32602: its bytes. Other codes say nothing about it.
   const refused = [-32000, -32003, -32602].includes(answer.code);
   return { status: refused ? 'rejected' : 'unclear', reason };
-}
-
-/** One try. A lost connection says nothing about the transaction. @throws KeysagaError `ChainMismatch`. */
-export async function broadcast(
-  rpc: EthereumRpc,
-  bytes: string,
-  id: string,
-): Promise<BroadcastOutcome> {
-  try {
-    return outcomeOf(await rpc.send(bytes), id);
-  } catch (error) {
-    if (isKeysagaError(error, 'ChainUnavailable'))
-      return { status: 'unclear', reason: error.message };
-    throw error;
-  }
 }

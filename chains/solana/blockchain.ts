@@ -9,22 +9,24 @@ import { type PaymentIntent, requireTransfer } from '../../core/ports/payment.ts
 import { KeysagaError } from '../../schema/contracts/errors.ts';
 import type { KeyDescriptor } from '../../schema/contracts/key.ts';
 import type { SignedTransaction, UnsignedTransaction } from '../../schema/contracts/transaction.ts';
+import { agreedStatus } from '../agreement.ts';
+import { createProviders, type ProviderOptions } from '../providers.ts';
 import { addressBytes } from './address.ts';
-import { broadcast } from './broadcast.ts';
+import { outcomeOf } from './broadcast.ts';
 import { createSolanaCodec, type DurableNonce, encodeTransfer, feeOf } from './codec.ts';
 import { chooseUnitPrice, transferUnits } from './fees.ts';
 import { leaseNonce, nonceAnchors } from './lease.ts';
 import { lookup } from './lookup.ts';
 import { solanaNetwork } from './networks.ts';
 import { type Logger, NoncePool } from './nonce-pool.ts';
+import { createPool } from './pool.ts';
 import { type AccountReading, SolanaRpc } from './rpc.ts';
 import { readSponsor, type Sponsor } from './sponsor.ts';
 
-export type SolanaOptions = {
+/** Nodes should keep their transaction history. */
+export type SolanaOptions = ProviderOptions & {
   /** CAIP-2 id. */
   readonly network: string;
-  /** HTTP or HTTPS address of a node; it should keep its transaction history. */
-  readonly rpcUrl: string;
   /**
    * The record of nonce accounts in the coordinator's database. `build` uses it while its caller's transaction is open, so
    * give it connections of its own: a shared pool could run dry with every connection waiting for one more.
@@ -80,11 +82,19 @@ export function createSolana(options: SolanaOptions): SolanaChain {
   const { clock, finality = 32, logger = { warn: () => {} }, nonces } = options;
   const network = solanaNetwork(options.network);
   const codec = createSolanaCodec(network.id);
-  const rpc = new SolanaRpc({
-    network,
-    url: options.rpcUrl,
-    ...(options.requestTimeoutMs === undefined ? {} : { timeoutMs: options.requestTimeoutMs }),
+  const providers = createProviders({
+    ...options,
+    network: network.id,
+    logger,
+    connect: (url, retries) =>
+      new SolanaRpc({
+        network,
+        url,
+        retries,
+        ...(options.requestTimeoutMs === undefined ? {} : { timeoutMs: options.requestTimeoutMs }),
+      }),
   });
+  const rpc = createPool(network, providers);
   const { sponsor: sponsorFile } = options;
   let sponsor: Sponsor | undefined;
   const pool = new NoncePool({
@@ -280,7 +290,8 @@ export function createSolana(options: SolanaOptions): SolanaChain {
           field: 'network',
         });
       }
-      return broadcast(rpc, hexToBytes(signed.bytes));
+      const bytes = hexToBytes(signed.bytes);
+      return providers.send(async (node) => outcomeOf(await node.send(bytes)));
     },
     async lookup(id, unsigned, publicKey) {
       codec.decode(unsigned, publicKey);
@@ -288,11 +299,17 @@ export function createSolana(options: SolanaOptions): SolanaChain {
       const proof = unsigned.nonceProof;
       if (proof === undefined)
         throw new KeysagaError('NonceUnproven', 'no nonce', { field: 'nonceProof' });
-      const status = await lookup(
-        { rpc, finality, retire: (account) => nonces.retire(network.id, account, clock.now()) },
-        id,
-        proof,
+      // Each node's own view: answers of several in one would be of no chain that ever was.
+      let stuck: string | undefined;
+      const retire = async (account: string) => {
+        stuck = account;
+      };
+      const views = await providers.views((node) =>
+        lookup({ rpc: node, finality, retire }, id, proof),
       );
+      const status = agreedStatus(views, providers.agreement);
+      if (stuck !== undefined && status.status === 'failed' && status.final)
+        await nonces.retire(network.id, stuck, clock.now());
       return status;
     },
     async provision(key) {
@@ -303,6 +320,7 @@ export function createSolana(options: SolanaOptions): SolanaChain {
       const [height, { blockhash }] = await Promise.all([rpc.slot(), rpc.latestBlockhash()]);
       return { height, id: blockhash };
     },
+    providers: providers.health,
     syncNonces: () => pool.sync(),
     start({ pollMs = 2000 } = {}) {
       if (running !== undefined) return;

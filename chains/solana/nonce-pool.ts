@@ -13,8 +13,9 @@ import { lamportsPerSignature } from './codec.ts';
 import { nonceAccountBytes, nonceSeed, parseNonceAccount } from './durable-nonce.ts';
 import { systemProgram } from './instructions.ts';
 import { sameBytes } from './message.ts';
+import type { SolanaReader } from './pool.ts';
 import { findPreimage, isProven } from './preimage.ts';
-import type { AccountReading, SolanaRpc } from './rpc.ts';
+import type { AccountReading } from './rpc.ts';
 import type { Sponsor } from './sponsor.ts';
 
 /** What the pool tells its owner's log. */
@@ -23,7 +24,7 @@ export interface Logger {
 }
 
 export type NoncePoolOptions = {
-  readonly rpc: SolanaRpc;
+  readonly rpc: SolanaReader;
   readonly accounts: NonceAccounts;
   /** Null: accounts are used and watched, never made. */
   readonly sponsor: (() => Sponsor) | null;

@@ -8,14 +8,14 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { base58 } from '@scure/base';
 import type { NonceAccount } from '../../core/ports/nonce-accounts.ts';
 import { provesNonce } from './durable-nonce.ts';
-import type { SolanaRpc } from './rpc.ts';
+import type { SolanaReader } from './pool.ts';
 
 /** How many of the account's last transactions are looked at: more than one only when an advance was just missed. */
 const searched = 5;
 
 /** Hex, or undefined when nothing that can be had proves it. @throws KeysagaError `ChainUnavailable`. */
 export async function findPreimage(
-  rpc: SolanaRpc,
+  rpc: SolanaReader,
   record: Pick<NonceAccount, 'account' | 'value' | 'preimage' | 'hints'>,
   value: string,
 ): Promise<string | undefined> {

@@ -45,6 +45,7 @@ const unavailable = (method: string, reason: string, retryable = true) =>
   );
 
 const MINIMUM_KEPT_MS = 600_000;
+const MOST_KEPT = 512;
 
 /** One printable line. */
 const line = (text: string): string =>
@@ -56,12 +57,49 @@ const line = (text: string): string =>
 /** The JSON-RPC codes by which a node says that it cannot answer now: unhealthy, behind, or without that slot yet. */
 const notNow = new Set([-32004, -32005, -32014, -32016]);
 
+/**
+ * The client library takes any answer for its own, so a proxy that mixes up two would have one transaction's status told for
+ * another's: the ids are compared here. The answer's body is read under the same limit as its head.
+ */
+async function answered(url: string, init: RequestInit, timeoutMs: number): Promise<Response> {
+  const response = await fetch(url, { ...init, signal: AbortSignal.timeout(timeoutMs) });
+  const text = await response.text();
+  if (response.ok && idOf(text) !== idOf(String(init.body)))
+    throw new Error('an answer that is not to this request');
+  const { status, statusText } = response;
+  return new Response(status === 204 || status === 304 ? null : text, { status, statusText });
+}
+
+function idOf(text: string): unknown {
+  try {
+    return (JSON.parse(text) as { id?: unknown } | null)?.id;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Finalized blocks and transactions do not change any more. Keeps the newest few hundred answers of one node. */
+class Immutable<K, V> {
+  readonly #known = new Map<K, V>();
+  async get(key: K, load: () => Promise<V | undefined>): Promise<V | undefined> {
+    const known = this.#known.get(key);
+    if (known !== undefined) return known;
+    const loaded = await load();
+    if (loaded === undefined) return undefined;
+    if (this.#known.size >= MOST_KEPT) this.#known.clear();
+    this.#known.set(key, loaded);
+    return loaded;
+  }
+}
+
 export class SolanaRpc {
   readonly network: SolanaNetwork;
   readonly #connection: Connection;
   readonly #url: string;
   readonly #retries: number;
   readonly #minimums = new Map<number, { readonly at: number; readonly lamports: bigint }>();
+  readonly #fields = new Immutable<string, string>();
+  readonly #blocks = new Immutable<number, readonly string[]>();
   #checked: Promise<void> | undefined;
 
   /** @throws KeysagaError `InvalidInput` (`rpcUrl`). */
@@ -77,12 +115,7 @@ export class SolanaRpc {
     this.#connection = new Connection(url, {
       commitment: 'confirmed',
       disableRetryOnRateLimit: true,
-      // The answer's body is read under the same limit.
-      fetch: (input, init) =>
-        fetch(input as string, {
-          ...(init as RequestInit),
-          signal: AbortSignal.timeout(timeoutMs),
-        }) as never,
+      fetch: (input, init) => answered(input as string, init as RequestInit, timeoutMs) as never,
     });
   }
 
@@ -199,7 +232,11 @@ export class SolanaRpc {
   }
 
   /** The blockhash field (base58) of a transaction; undefined when the node does not have it. */
-  async blockhashOf(id: string): Promise<string | undefined> {
+  blockhashOf(id: string): Promise<string | undefined> {
+    return this.#fields.get(id, () => this.#blockhashOf(id));
+  }
+
+  async #blockhashOf(id: string): Promise<string | undefined> {
     const found = await this.#checkedRead('getTransaction', () =>
       this.#ifAnswered(() =>
         this.#connection.getTransaction(id, {
@@ -213,6 +250,10 @@ export class SolanaRpc {
 
   /** Blockhashes (base58) of a slot's block and of its parent; empty when the node does not have it. */
   async blockhashes(slot: number): Promise<readonly string[]> {
+    return (await this.#blocks.get(slot, () => this.#blockhashes(slot))) ?? [];
+  }
+
+  async #blockhashes(slot: number): Promise<readonly string[] | undefined> {
     const block = await this.#checkedRead('getBlock', () =>
       this.#ifAnswered(() =>
         this.#connection.getBlock(slot, {
@@ -223,7 +264,9 @@ export class SolanaRpc {
         }),
       ),
     );
-    return block === null || block === undefined ? [] : [block.previousBlockhash, block.blockhash];
+    return block === null || block === undefined
+      ? undefined
+      : [block.previousBlockhash, block.blockhash];
   }
 
   /** The blockhashes that the runtime itself lists, newest first: up to the last 150. */

@@ -108,6 +108,17 @@ export interface Leaser {
 /** Something that a transfer may be bound to, and the lease that holds it. */
 export type AnchorCandidate = { readonly anchor: Anchor; readonly lease: LeaseRequest };
 
+/** How one provider of a chain has behaved, as this process saw it. It is named by its place in the configuration, from 1. */
+export type ProviderHealth = {
+  readonly provider: number;
+  /** `left-out`: it failed several times in a row; `wrong-network`: it answered for another chain. */
+  readonly state: 'up' | 'left-out' | 'wrong-network';
+  /** Since the process began. */
+  readonly failures: number;
+  /** The last one; holds no address. */
+  readonly reason?: string;
+};
+
 /** Where a `key` is taken, the account that is meant has its own public key and address in it. */
 export interface Blockchain {
   readonly codec: TransactionCodec;
@@ -162,6 +173,8 @@ export interface Blockchain {
     wallet: KeyDescriptor,
     history?: 'none' | 'all',
   ): Promise<void>;
+  /** Absent where there is only one way to ask. */
+  providers?(): readonly ProviderHealth[];
   /** Id of the tip, for `doctor`. */
   tip(): Promise<{ height: number; id: string }>;
 }

@@ -95,8 +95,13 @@ export type PartyConfig = z.infer<typeof PartyConfig>;
 export const ChainConfig = z.strictObject({
   network: Caip2,
   kind: z.enum(['bitcoin', 'solana', 'ethereum']),
-  /** May hold user and password. */
-  rpcUrl: z.string().min(1),
+  /** Address of a provider, or of up to 8 that are asked together, the preferred one in front. May hold user and password. */
+  rpcUrl: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(8)]),
+  /**
+   * Providers that must say the same before a transaction counts as in a block, failed, displaced or final. Default: more
+   * than half of them.
+   */
+  agreement: z.int().min(1).max(8).exactOptional(),
   /** Solana: subscriptions. */
   wsUrl: z.string().min(1).exactOptional(),
   /** Bitcoin, Ethereum: confirmations after which a transaction is final. Solana judges by `finalized`. Default by network. */

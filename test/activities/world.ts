@@ -4,10 +4,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { PublicKey } from '@solana/web3.js';
-import { createChainActivities } from '../../activities/chain/index.ts';
+import { type ChainDeps, createChainActivities } from '../../activities/chain/index.ts';
 import {
   adoptPolicy,
-  type CoordinatorDeps,
   createLedgerActivities,
   createPolicySource,
 } from '../../activities/ledger/index.ts';
@@ -263,7 +262,7 @@ export async function createWorld(
   const uow = createUnitOfWork(database, clock);
   const node = new Node();
   const failPoints: FailPoints = options.failPoints ?? { at: () => {} };
-  const deps: CoordinatorDeps & { confirmPollMs: number } = {
+  const deps: ChainDeps = {
     uow,
     chains: { get: () => node, list: () => [node] },
     protocols,
@@ -274,6 +273,7 @@ export async function createWorld(
     failPoints,
     directory: new Map([...identities].map(([p, i]) => [p, i.publicKey])),
     confirmPollMs: 5,
+    settleMs: 50,
   };
   const ledger = createLedgerActivities(deps);
   const chain = createChainActivities(deps);

@@ -39,6 +39,8 @@ export type PlatformOptions = {
   readonly legacy?: boolean;
   /** Solana's slot time; default 50 ms. A benchmark of the platform does not want to wait for slots. */
   readonly slotTimeMs?: number;
+  /** The providers that coordinators are given of a chain; default: its node alone. */
+  readonly providers?: (chain: PlatformChain, rpcUrl: string) => Promise<readonly string[]>;
   readonly env?: Readonly<Record<string, string>>;
 };
 
@@ -136,24 +138,27 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
     administratorQuorum: 2,
     initialPolicies: [file('policy.json', JSON.stringify(cast.signedPolicy))],
   };
+  const rpcUrls: Record<string, string | readonly string[]> = {};
+  for (const chain of chains)
+    rpcUrls[chain] = (await options.providers?.(chain, stack[chain].rpcUrl)) ?? stack[chain].rpcUrl;
   const chainConfigs = {
     bitcoin: () => ({
       network: BITCOIN,
       kind: 'bitcoin',
-      rpcUrl: stack.bitcoin.rpcUrl,
+      rpcUrl: rpcUrls.bitcoin,
       finality: 2,
     }),
     solana: () => ({
       network: SOLANA,
       kind: 'solana',
-      rpcUrl: stack.solana.rpcUrl,
+      rpcUrl: rpcUrls.solana,
       sponsorFile: stack.solana.sponsorFile,
       ...(options.poolSize === undefined ? {} : { poolSize: options.poolSize }),
     }),
     ethereum: () => ({
       network: ETHEREUM,
       kind: 'ethereum',
-      rpcUrl: stack.ethereum.rpcUrl,
+      rpcUrl: rpcUrls.ethereum,
       ...(options.legacy === undefined ? {} : { legacy: options.legacy }),
     }),
   };
