@@ -11,7 +11,7 @@ const { dirname } = require('node:path');
 const { constants, Script } = require('node:vm');
 
 /** By then a program has done what it does at a start, and some of what it does later. */
-const SETTLED_MS = 5_000;
+const SETTLED_MS = 10_000;
 
 const filename = __filename.replace(/\.cjs$/, '.js');
 const cacheFile = `${filename}.${process.version}.cache`;
