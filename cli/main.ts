@@ -19,13 +19,13 @@ for (const stream of [process.stdout, process.stderr])
     throw error;
   });
 
-try {
-  await buildProgram(io).parseAsync(process.argv);
-} catch (error) {
-  if (!(error instanceof CommanderError)) {
-    printError(io, error);
-    // On one line, since `watch --json` has printed lines before.
-    if (wantsJson) writeLine(io.stdout, JSON.stringify(errorJson(asKeysagaError(error))));
-  }
-  process.exitCode = exitCodeOf(error);
-}
+buildProgram(io)
+  .parseAsync(process.argv)
+  .catch((error: unknown) => {
+    if (!(error instanceof CommanderError)) {
+      printError(io, error);
+      // On one line, since `watch --json` has printed lines before.
+      if (wantsJson) writeLine(io.stdout, JSON.stringify(errorJson(asKeysagaError(error))));
+    }
+    process.exitCode = exitCodeOf(error);
+  });

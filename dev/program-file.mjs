@@ -12,7 +12,7 @@ const SOURCES = [
   ...['schema', 'storage', 'wire', 'workers', 'workflows'],
 ];
 /** Changed with the way programs are made. */
-const RECIPE = 2;
+const RECIPE = 3;
 
 /** Code below a folder, relative to the root, in an order that is the same everywhere. */
 function codeIn(root, folder) {
@@ -20,12 +20,12 @@ function codeIn(root, folder) {
     .flatMap((entry) => {
       const path = `${folder}/${entry.name}`;
       if (entry.isDirectory()) return codeIn(root, path);
-      return entry.isFile() && /\.m?[jt]s$/.test(entry.name) ? [path] : [];
+      return entry.isFile() && /\.[cm]?[jt]s$/.test(entry.name) ? [path] : [];
     })
     .sort();
 }
 
-/** `<root>/.cache/programs/<hash of all sources>/<script>.mjs`; the file is there when somebody has made it. */
+/** `<root>/.cache/programs/<hash of all sources>/<script>.cjs`; the file is there when somebody has made it. */
 export function programFile(root, script) {
   const hash = createHash('sha256').update(`${RECIPE}\n${root}\n`);
   const folders = [...new Set([...SOURCES, dirname(script)])];
@@ -34,5 +34,5 @@ export function programFile(root, script) {
     hash.update(`${path}\n${content.length}\n`).update(content);
   }
   const name = script.replace(/\.ts$/, '').replaceAll(/[^a-z0-9]+/g, '-');
-  return join(root, '.cache', 'programs', hash.digest('hex').slice(0, 32), `${name}.mjs`);
+  return join(root, '.cache', 'programs', hash.digest('hex').slice(0, 32), `${name}.cjs`);
 }

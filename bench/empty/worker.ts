@@ -11,28 +11,35 @@ const env = (key: string): string => {
   if (value === undefined) throw new TypeError(`${key} is not set`);
   return value;
 };
-const connection = await NativeConnection.connect({ address: env('TEMPORAL_ADDRESS') });
-const shared = {
-  connection,
-  namespace: env('TEMPORAL_NAMESPACE'),
-  dataConverter: createDataConverter({ keys: parsePayloadKeys(env('KEYSAGA_PAYLOAD_KEYS')) }),
-};
-const activities = { step: async (payload: string) => payload };
-const serve = (options: Omit<WorkerOptions, keyof typeof shared>) =>
-  Worker.create({ ...shared, ...options });
+async function main(): Promise<void> {
+  const connection = await NativeConnection.connect({ address: env('TEMPORAL_ADDRESS') });
+  const shared = {
+    connection,
+    namespace: env('TEMPORAL_NAMESPACE'),
+    dataConverter: createDataConverter({ keys: parsePayloadKeys(env('KEYSAGA_PAYLOAD_KEYS')) }),
+  };
+  const activities = { step: async (payload: string) => payload };
+  const serve = (options: Omit<WorkerOptions, keyof typeof shared>) =>
+    Worker.create({ ...shared, ...options });
 
-const workers =
-  role === 'sagas'
-    ? await Promise.all([
-        serve({
-          taskQueue: EMPTY_QUEUES.sagas,
-          workflowsPath: fileURLToPath(new URL('./workflows.ts', import.meta.url)),
-        }),
-        serve({ taskQueue: EMPTY_QUEUES.ledger, activities }),
-        serve({ taskQueue: EMPTY_QUEUES.chain, activities }),
-      ])
-    : [await serve({ taskQueue: emptyPartyQueue(name), activities })];
-const running = Promise.all(workers.map((worker) => worker.run()));
-process.stdout.write(`${JSON.stringify({ ready: true })}\n`);
-await running;
-await connection.close();
+  const workers =
+    role === 'sagas'
+      ? await Promise.all([
+          serve({
+            taskQueue: EMPTY_QUEUES.sagas,
+            workflowsPath: fileURLToPath(new URL('./workflows.ts', import.meta.url)),
+          }),
+          serve({ taskQueue: EMPTY_QUEUES.ledger, activities }),
+          serve({ taskQueue: EMPTY_QUEUES.chain, activities }),
+        ])
+      : [await serve({ taskQueue: emptyPartyQueue(name), activities })];
+  const running = Promise.all(workers.map((worker) => worker.run()));
+  process.stdout.write(`${JSON.stringify({ ready: true })}\n`);
+  await running;
+  await connection.close();
+}
+
+main().catch((error: unknown) => {
+  process.stderr.write(`${error}\n`);
+  process.exit(1);
+});

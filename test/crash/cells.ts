@@ -20,7 +20,7 @@ import type { KeyId, RequestId } from '../../schema/contracts/primitives.ts';
 import { createProjector, openCoordinatorDatabase } from '../../storage/coordinator/index.ts';
 import { armFailPoint, failPointFile } from '../../workers/support/fail-points.ts';
 import { approve, signPolicy } from '../support/parties.ts';
-import { networkOf, type Platform, type PlatformChain } from '../support/platform.ts';
+import { networkOf, type Platform, type PlatformChain, untilEnded } from '../support/platform.ts';
 import { pool, poolWallet } from './pool-cell.ts';
 
 export type Chain = PlatformChain;
@@ -334,7 +334,7 @@ async function gap(platform: Platform, wallet: Wallet): Promise<string> {
       await platform.startApproved(intent);
       await until(
         async () => (await client.status(intent.requestId).catch(() => undefined))?.attempts,
-        { deadlineMs: 120_000, what: `${intent.requestId} has a nonce` },
+        { deadlineMs: 120_000, intervalMs: 100, what: `${intent.requestId} has a nonce` },
       );
     }
     await client.cancel(low.requestId);
@@ -343,7 +343,7 @@ async function gap(platform: Platform, wallet: Wallet): Promise<string> {
         (await client.status(low.requestId).catch(() => undefined))?.undos.some(
           ({ step, state }) => step === 'release the lease' && state === 'done',
         ),
-      { deadlineMs: 120_000, what: 'the nonce is kept' },
+      { deadlineMs: 120_000, intervalMs: 100, what: 'the nonce is kept' },
     );
   } finally {
     await Promise.all(away.map((name) => platform.resume(name)));
@@ -376,12 +376,13 @@ async function keygen(platform: Platform, { chain, scenario }: Cell): Promise<st
     },
     scenario === 'keygen-short' ? { limits: { waitForParties: 1, prepare: 2 } } : {},
   );
-  const status = await until(
+  const status = await untilEnded(
+    () => client.wallet(requestId, { wait: true }),
     async () => {
       const s = await client.keygenStatus(requestId).catch(() => undefined);
       return s && (s.phase === 'Active' || s.phase === 'Failed') ? s : undefined;
     },
-    { deadlineMs: 240_000, intervalMs: 300, what: `key generation ${requestId} ends` },
+    { deadlineMs: 240_000, what: `key generation ${requestId} ends` },
   );
   const expected = scenario === 'keygen' ? 'Active' : 'Failed';
   if (status.phase !== expected)
@@ -406,6 +407,7 @@ async function transfer(
           (await client.status(intent.requestId).catch(() => undefined))?.phase === 'Confirming',
         {
           deadlineMs: 120_000,
+          intervalMs: 100,
           what: 'the payment is sent',
         },
       );
@@ -415,6 +417,7 @@ async function transfer(
           (await client.status(intent.requestId).catch(() => undefined))?.voidTransactionId,
         {
           deadlineMs: 120_000,
+          intervalMs: 100,
           what: 'the void is sent',
         },
       );

@@ -1,5 +1,5 @@
 /** A program runs as the bundle of exactly the present sources, whoever made it and however many do at the same time. */
-import { appendFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { repoRoot } from '../../dev/paths.ts';
@@ -54,9 +54,13 @@ describe('the command line', () => {
     const first = await Promise.all([keysaga('--version'), keysaga('stop')]);
     expect(first.map(({ code }) => code)).toEqual([0, 0]);
     expect(readdirSync(join(current(), '..')).sort()).toEqual([
-      'cli-main.mjs',
+      'cli-main.cjs',
+      'cli-main.js',
+      `cli-main.js.${process.version}.cache`,
       'failure-converter.cjs',
       'payload-converter.cjs',
+      'saga-thread.cjs',
+      'saga-thread.js',
     ]);
     const again = await keysaga('--help');
     expect(again).toMatchObject({ code: 0, stderr: '' });
@@ -66,6 +70,18 @@ describe('the command line', () => {
     expect(refused).toMatchObject({ code: 6, stdout: '' });
     expect(refused.stderr).toMatch(/^error PartMissing: /);
     expect(refused.stderr).not.toContain('loader');
+  });
+
+  it('runs with the code cache that is right for its engine, and makes another in place of one that is not', async () => {
+    const cache = current().replace(/\.cjs$/, `.js.${process.version}.cache`);
+    const good = readFileSync(cache);
+    expect((await keysaga('--version')).code).toBe(0);
+    expect(readFileSync(cache).equals(good)).toBe(true);
+    for (const bad of [Buffer.alloc(0), good.subarray(0, 1000), Buffer.alloc(good.length, 7)]) {
+      writeFileSync(cache, bad);
+      expect(await keysaga('--version')).toMatchObject({ code: 0, stderr: '' });
+      expect(readFileSync(cache).length).toBeGreaterThan(good.length / 2);
+    }
   });
 
   it('runs from its sources where no bundle can be made', async () => {

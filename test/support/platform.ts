@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
 import { base58 } from '@scure/base';
 import { createBitcoinCodec } from '../../chains/bitcoin/codec.ts';
@@ -89,8 +90,36 @@ const FUNDING = {
   solana: { coins: 1, each: 5_000_000_000n },
   ethereum: { coins: 1, each: 5_000_000_000_000_000_000n },
 } as const;
-/** Each look is a query that a coordinator answers, in the middle of what is tested. */
-const LOOK_MS = 300;
+/**
+ * Each look is a query that a coordinator answers, in the middle of what is tested: some 13 ms of CPU. The end of a saga
+ * comes without one.
+ */
+const LOOK_MS = 1_500;
+
+/** Waits for the end of a saga, which `result` settles with, and looks now and then meanwhile. */
+export function untilEnded<T>(
+  result: () => Promise<unknown>,
+  look: () => Promise<T>,
+  options: { readonly deadlineMs: number; readonly what: string },
+): Promise<NonNullable<T>> {
+  let over: Promise<void> | undefined;
+  return until(
+    async () => {
+      over ??= result()
+        .then(
+          () => {},
+          () => {},
+        )
+        // Temporal was away, or nobody answers the query yet.
+        .finally(() => {
+          over = undefined;
+        });
+      await Promise.race([over, sleep(LOOK_MS, undefined, { ref: false })]);
+      return look();
+    },
+    { intervalMs: 100, ...options },
+  );
+}
 const BLOCK_MS = 400;
 /** A transfer is final 32 slots after its block, and each test waits for that. */
 const SLOT_MS = 50;
@@ -286,7 +315,8 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
       let last: TransferStatus | undefined;
       let failure: unknown;
       try {
-        return await until(
+        return await untilEnded(
+          () => client.result(requestId),
           async () => {
             // A query needs a living coordinator; while it is being restarted the answer is "not yet".
             const status = await client.status(requestId).catch((error: unknown) => {
@@ -298,7 +328,7 @@ export async function startPlatform(options: PlatformOptions = {}): Promise<Plat
               ? status
               : undefined;
           },
-          { deadlineMs, intervalMs: LOOK_MS, what: `transfer ${requestId} ends` },
+          { deadlineMs, what: `transfer ${requestId} ends` },
         );
       } catch (error) {
         const execution = await executionOf(stack.temporal, `transfer/${requestId}`);

@@ -19,6 +19,8 @@ const PACKAGES = ['@temporalio/worker', 'zod', 'canonicalize', '@noble/curves', 
 const PRELOAD = 'workflows/preload.ts';
 /** What stands between the SDK and every saga. */
 const INTERCEPTORS = 'workflows/early-events.ts';
+/** Stack traces name files and lines. Each worker parses the map at its start, and the sources were half of the bundle. */
+const SOURCE_MAP = 'inline-nosources-source-map';
 
 export type SagasBundle = WorkflowBundle & {
   /** Hash of everything it was built from: the natural build id of a worker deployment. */
@@ -67,6 +69,7 @@ async function contentHash(workflowsPath: string): Promise<string> {
       workflows: relative(root, workflowsPath),
       preload: PRELOAD,
       interceptors: INTERCEPTORS,
+      sourceMap: SOURCE_MAP,
     }),
   );
   return hash.digest('hex').slice(0, 32);
@@ -88,6 +91,7 @@ export async function bundleSagas(options: BundleSagasOptions = {}): Promise<Sag
     failureConverterPath: join(root, 'wire', 'failure-converter.ts'),
     preloadModules: [join(root, PRELOAD)],
     workflowInterceptorModules: [join(root, INTERCEPTORS)],
+    webpackConfigHook: (config) => ({ ...config, devtool: SOURCE_MAP }),
     logger: new DefaultLogger('WARN'),
   });
   await mkdir(cache, { recursive: true });

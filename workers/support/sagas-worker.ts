@@ -36,7 +36,7 @@ export function createSagasWorkerOptions(config: SagasWorkerConfig): WorkerOptio
     connection,
     namespace,
     taskQueue: TASK_QUEUES.sagas,
-    workflowBundle: { code: bundle.code },
+    workflowBundle: { codePath: bundle.path },
     dataConverter: tolerant(dataConverter),
     ...(identity === undefined ? {} : { identity }),
     maxCachedWorkflows: config.maxCachedWorkflows ?? 1_000,
