@@ -49,7 +49,7 @@ describe('a file of payments', () => {
   it('comes back as it was written, whatever stands in the fields', () => {
     const text = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 30 }).map((s) => `x${s}x`);
     const quoted = (field: string) => `"${field.replaceAll('"', '""')}"`;
-    fc.assert(
+    void fc.assert(
       fc.property(fc.array(fc.tuple(text, text), { minLength: 1, maxLength: 20 }), (rows) => {
         const csv = rows.map(([to, why]) => [to, '7', why].map(quoted).join(','));
         const { lines } = read(['destination,amount,reference', ...csv].join('\n'));
