@@ -63,6 +63,7 @@ export async function bindPresignatures(
     });
   const rows = await tx.lockPresignatures(wanted);
   const dataKeyIds: string[] = [];
+  const bound: (PooledPresignature & { readonly messageHash: string })[] = [];
   for (const [i, one] of wanted.entries()) {
     const row = rows.find((r) => r.packId === one.packId && r.index === one.index);
     if (row === undefined) throw stale('This party has no such presignature.', one);
@@ -81,9 +82,10 @@ export async function bindPresignatures(
       throw stale('The presignature was dropped.', one);
     if (pack.expiresAt <= now) throw stale('The presignature has expired.', one);
     const messageHash = digestHex('pooled-message', bytesToHex(messages[i] as Uint8Array));
-    await tx.bindPresignature(one, { attempt, messageHash, at: now });
+    bound.push({ ...one, messageHash });
     dataKeyIds.push(row.dataKeyId);
   }
+  await tx.bindPresignatures(bound, { attempt, at: now });
   await tx.audit({
     kind: 'presignatures-bound',
     keyId,

@@ -226,10 +226,10 @@ export interface PartyTransaction {
   lockPresignatures(
     wanted: readonly { packId: string; index: number }[],
   ): Promise<readonly (PresignatureRow & { pack: PackRow })[]>;
-  /** Only from `stocked`; the row is locked by the caller. */
-  bindPresignature(
-    one: { packId: string; index: number },
-    to: { attempt: string; messageHash: string; at: number },
+  /** All or none, only from `stocked`; the rows are locked by the caller. Throws `PresignatureUsed`. */
+  bindPresignatures(
+    wanted: readonly { packId: string; index: number; messageHash: string }[],
+    to: { attempt: string; at: number },
   ): Promise<void>;
   presignaturesOf(attempt: string): Promise<readonly PresignatureRow[]>;
   /** What is bound to the session ends with it; the sealed bytes leave the rows. */

@@ -23,7 +23,7 @@ type Queries = Pick<
   PartyTransaction,
   | 'insertPack'
   | 'lockPresignatures'
-  | 'bindPresignature'
+  | 'bindPresignatures'
   | 'presignaturesOf'
   | 'endPresignatures'
   | 'dropPacks'
@@ -41,6 +41,13 @@ const columns = {
   attempt: t.presignatures.attempt,
   messageHash: t.presignatures.messageHash,
 };
+
+const these = (wanted: readonly { packId: string; index: number }[]): SQL | undefined =>
+  or(
+    ...wanted.map(({ packId, index }) =>
+      and(eq(t.presignatures.packId, packId), eq(t.presignatures.index, index)),
+    ),
+  );
 
 export const poolQueries = (tx: Tx): Queries => ({
   async insertPack(pack, presignatures) {
@@ -69,13 +76,7 @@ export const poolQueries = (tx: Tx): Queries => ({
     const rows = await tx
       .select(columns)
       .from(t.presignatures)
-      .where(
-        or(
-          ...wanted.map(({ packId, index }) =>
-            and(eq(t.presignatures.packId, packId), eq(t.presignatures.index, index)),
-          ),
-        ),
-      )
+      .where(these(wanted))
       .orderBy(asc(t.presignatures.packId), asc(t.presignatures.index))
       .for('update');
     return rows.flatMap((row) => {
@@ -83,19 +84,23 @@ export const poolQueries = (tx: Tx): Queries => ({
       return pack === undefined ? [] : [{ ...row, pack }];
     });
   },
-  async bindPresignature({ packId, index }, { attempt, messageHash, at }) {
+  async bindPresignatures(wanted, { attempt, at }) {
+    const hashes = sql.join(
+      wanted.map((one) => sql`(${one.packId}, ${one.index}::int, ${one.messageHash})`),
+      sql`, `,
+    );
     const bound = await tx
       .update(t.presignatures)
-      .set({ state: 'bound', attempt, messageHash, changedAt: at })
-      .where(
-        and(
-          eq(t.presignatures.packId, packId),
-          eq(t.presignatures.index, index),
-          eq(t.presignatures.state, 'stocked'),
-        ),
-      )
+      .set({
+        state: 'bound',
+        attempt,
+        changedAt: at,
+        messageHash: sql`(select d.hash from (values ${hashes}) as d(pack, place, hash)
+          where d.pack = ${t.presignatures.packId} and d.place = ${t.presignatures.index})`,
+      })
+      .where(and(these(wanted), eq(t.presignatures.state, 'stocked')))
       .returning({ index: t.presignatures.index });
-    if (bound.length === 0)
+    if (bound.length !== wanted.length)
       throw new KeysagaError('PresignatureUsed', 'The presignature is not in stock.', {
         field: 'pooled',
       });

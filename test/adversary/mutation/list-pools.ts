@@ -23,8 +23,8 @@ export const poolMutations: readonly Mutation[] = [
       },
       {
         file: QUERIES,
-        find: "eq(t.presignatures.index, index),\n          eq(t.presignatures.state, 'stocked'),",
-        put: 'eq(t.presignatures.index, index),',
+        find: "and(these(wanted), eq(t.presignatures.state, 'stocked'))",
+        put: 'these(wanted)',
       },
       {
         file: QUERIES,
