@@ -3,8 +3,11 @@ import { fileURLToPath } from 'node:url';
 import { NativeConnection, Worker, type WorkerOptions } from '@temporalio/worker';
 import { parsePayloadKeys } from '../../wire/codec.ts';
 import { createDataConverter } from '../../wire/data-converter.ts';
+import { bundleSagas } from '../../workers/support/bundle.ts';
 import { EMPTY_QUEUES, emptyPartyQueue } from './workflows.ts';
 
+/** Bundled as the real sagas are: the SDK's own bundler would look for the converters beside the program. */
+const workflowsPath = fileURLToPath(new URL('./workflows.ts', import.meta.url));
 const [role, name = ''] = process.argv.slice(2);
 const env = (key: string): string => {
   const value = process.env[key];
@@ -27,7 +30,7 @@ async function main(): Promise<void> {
       ? await Promise.all([
           serve({
             taskQueue: EMPTY_QUEUES.sagas,
-            workflowsPath: fileURLToPath(new URL('./workflows.ts', import.meta.url)),
+            workflowBundle: { codePath: (await bundleSagas({ workflowsPath })).path },
           }),
           serve({ taskQueue: EMPTY_QUEUES.ledger, activities }),
           serve({ taskQueue: EMPTY_QUEUES.chain, activities }),
