@@ -169,7 +169,6 @@ export async function runCell(
 ): Promise<Result> {
   const began = Date.now();
   const { point, chain, scenario } = cell;
-  if (scenario === 'pool') await poolWallet(platform, chain);
   armFailPoint(platform.failPoints, point);
   // Only a party that comes late is recorded by itself, so one is made late.
   if (point.startsWith('recordActivation'))
@@ -530,6 +529,8 @@ export async function runCells(
   };
   const of = (...scenarios: readonly Scenario[]) =>
     cells.filter(({ scenario }) => scenarios.includes(scenario));
+  for (const chain of new Set(of('pool').map((cell) => cell.chain)))
+    await poolWallet(platform, chain);
   // One version after the other, and no key generation meanwhile, which binds one version to its end.
   await wave(
     ...lanes(of('policy', 'start'), 1),
