@@ -11,6 +11,7 @@ import { type PayoutInput, PayoutResult, PayoutStatus } from '../schema/contract
 import { ApprovalReceipt, CancelReceipt, type SagaLimits } from '../schema/contracts/saga.ts';
 import { detailsOfPayout, summaryOfPayout } from '../schema/contracts/summaries.ts';
 import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { askStatus } from './ask.ts';
 import { clientError } from './errors.ts';
 import { listPayouts, type PayoutSummary, type TransferFilter } from './lists.ts';
 import { MessageClient } from './message-client.ts';
@@ -109,9 +110,7 @@ export class PayoutClient extends MessageClient {
    * Throws `NotFound`, `ApprovalInvalid` (`intentDigest`), `PartFailed`.
    */
   async payoutStatus(requestId: string): Promise<PayoutStatus> {
-    const answer = await this.#payout(requestId, (handle) =>
-      handle.query<unknown>(MESSAGES.status),
-    );
+    const answer = await this.#payout(requestId, (handle) => askStatus(handle));
     const status = parseWith(LenientPayoutStatus, answer, 'status');
     const { intent, intentDigest } = status;
     if (intent.requestId !== requestId || payoutDigest(intent) !== intentDigest)
