@@ -12,8 +12,8 @@ import type { AnchorRequest, LeasedAnchor, TransferIntent } from '../schema/cont
 import { GenerateKeyRequest } from '../schema/contracts/key.ts';
 import type { PartyId } from '../schema/contracts/primitives.ts';
 import {
-  ApprovalReceipt,
-  CancelReceipt,
+  type ApprovalReceipt,
+  type CancelReceipt,
   type GenerateKeyInput,
   KeygenStatus,
   type SagaLimits,
@@ -22,12 +22,13 @@ import {
   TransferStatus,
 } from '../schema/contracts/saga.ts';
 import { detailsOf, detailsOfKey, summaryOf, summaryOfKey } from '../schema/contracts/summaries.ts';
-import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import { createDataConverter } from '../wire/data-converter.ts';
 import { type AccountBalance, readBalances } from './accounts.ts';
 import { type AddressCodecs, addressCodecs } from './addresses.ts';
 import { giveAnchorBack, leaseAnchor } from './anchors.ts';
 import { askStatus } from './ask.ts';
+import { cancelSaga, decide, signalDecision } from './deciding.ts';
 import { clientError } from './errors.ts';
 import {
   type KeySummary,
@@ -180,13 +181,7 @@ export class KeysagaClient extends PayoutClient {
     decision: 'approve' | 'reject',
   ): Promise<ApprovalReceipt> {
     const body = this.#checkedDecision(signed, decision);
-    return this.#call(`transfer ${requestId}`, async () => {
-      const answer: unknown = await this.#transfer(requestId).executeUpdate(MESSAGES[decision], {
-        args: [body],
-        updateId: `${decision}-${body.approval.approver}-${body.signature.slice(0, 32)}`,
-      });
-      return parseWith(ApprovalReceipt, answer, 'receipt');
-    });
+    return this.#call(`transfer ${requestId}`, () => decide(this.#transfer(requestId), body));
   }
   /**
    * The same as a Temporal signal: it is taken even while every coordinator is down, and whether it counts shows in the
@@ -196,7 +191,7 @@ export class KeysagaClient extends PayoutClient {
     const { decision } = signed.approval;
     const body = this.#checkedDecision(signed, decision);
     await this.#call(`transfer ${requestId}`, () =>
-      this.#transfer(requestId).signal(MESSAGES[decision], body),
+      signalDecision(this.#transfer(requestId), body),
     );
   }
   #checkedDecision(signed: SignedApproval, decision: 'approve' | 'reject'): SignedApproval {
@@ -211,14 +206,9 @@ export class KeysagaClient extends PayoutClient {
    * for (`path: 'void'`), and the payment may still win; `too-late` when it has ended.
    */
   async cancel(requestId: string): Promise<CancelReceipt> {
-    return this.#call(`transfer ${requestId}`, async () => {
-      const handle = this.#transfer(requestId);
-      const { status } = await handle.describe();
-      if (status.name !== 'RUNNING')
-        return { accepted: false, path: 'too-late', message: 'The transfer has ended.' };
-      const answer: unknown = await handle.executeUpdate(MESSAGES.cancel);
-      return parseWith(CancelReceipt, answer, 'receipt');
-    });
+    return this.#call(`transfer ${requestId}`, () =>
+      cancelSaga(this.#transfer(requestId), 'The transfer'),
+    );
   }
 
   /**

@@ -1,7 +1,6 @@
 /** The SDK's part about messages: having one signed, deciding about it, following it. */
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { parseSignedApproval } from '../core/approvals.ts';
 import { messageIntentDigest, parseMessageIntent } from '../core/messages/intent.ts';
 import { parseWith } from '../core/parse.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
@@ -12,10 +11,11 @@ import {
   MessageResult,
   MessageStatus,
 } from '../schema/contracts/message-saga.ts';
-import { ApprovalReceipt, CancelReceipt, type SagaLimits } from '../schema/contracts/saga.ts';
+import type { ApprovalReceipt, CancelReceipt, SagaLimits } from '../schema/contracts/saga.ts';
 import { detailsOfMessage, summaryOfMessage } from '../schema/contracts/summaries.ts';
-import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import { askStatus } from './ask.ts';
+import { cancelSaga, decide, signalDecision } from './deciding.ts';
 import { clientError } from './errors.ts';
 import { listMessages, type MessageSummary, type TransferFilter } from './lists.ts';
 import { OrderClient } from './order-client.ts';
@@ -84,32 +84,16 @@ export class MessageClient extends OrderClient {
    * not count, as `approve`.
    */
   async decideMessage(requestId: string, signed: SignedApproval): Promise<ApprovalReceipt> {
-    const body = parseSignedApproval(signed);
-    const { decision, approver } = body.approval;
-    return this.#message(requestId, async (handle) => {
-      const answer: unknown = await handle.executeUpdate(MESSAGES[decision], {
-        args: [body],
-        updateId: `${decision}-${approver}-${body.signature.slice(0, 32)}`,
-      });
-      return parseWith(ApprovalReceipt, answer, 'receipt');
-    });
+    return this.#message(requestId, (handle) => decide(handle, signed));
   }
   /** The same as a Temporal signal: taken even while every coordinator is down. */
   async signalMessageDecision(requestId: string, signed: SignedApproval): Promise<void> {
-    const body = parseSignedApproval(signed);
-    await this.#message(requestId, (handle) =>
-      handle.signal(MESSAGES[body.approval.decision], body),
-    );
+    return this.#message(requestId, (handle) => signalDecision(handle, signed));
   }
 
   /** Undone before the pivot; `too-late` after it, since nothing makes a signature worthless. */
   async cancelMessage(requestId: string): Promise<CancelReceipt> {
-    return this.#message(requestId, async (handle) => {
-      const { status } = await handle.describe();
-      if (status.name !== 'RUNNING')
-        return { accepted: false, path: 'too-late', message: 'The message has ended.' };
-      return parseWith(CancelReceipt, await handle.executeUpdate(MESSAGES.cancel), 'receipt');
-    });
+    return this.#message(requestId, (handle) => cancelSaga(handle, 'The message'));
   }
 
   /**

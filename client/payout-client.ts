@@ -1,17 +1,17 @@
 /** The SDK's part about payouts: starting one, deciding about it, following it. */
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { defineSearchAttributeKey } from '@temporalio/common';
-import { parseSignedApproval } from '../core/approvals.ts';
 import { parseWith } from '../core/parse.ts';
 import { parsePayout, payoutDigest } from '../core/payout.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import type { PayoutIntent } from '../schema/contracts/payout.ts';
 import { type PayoutInput, PayoutResult, PayoutStatus } from '../schema/contracts/payout-saga.ts';
-import { ApprovalReceipt, CancelReceipt, type SagaLimits } from '../schema/contracts/saga.ts';
+import type { ApprovalReceipt, CancelReceipt, SagaLimits } from '../schema/contracts/saga.ts';
 import { detailsOfPayout, summaryOfPayout } from '../schema/contracts/summaries.ts';
-import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
+import { WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import { askStatus } from './ask.ts';
+import { cancelSaga, decide, signalDecision } from './deciding.ts';
 import { clientError } from './errors.ts';
 import { listPayouts, type PayoutSummary, type TransferFilter } from './lists.ts';
 import { MessageClient } from './message-client.ts';
@@ -77,32 +77,16 @@ export class PayoutClient extends MessageClient {
 
   /** Hands in an approval or a rejection and waits for the count. Throws why it does not count, as `approve`. */
   async decidePayout(requestId: string, signed: SignedApproval): Promise<ApprovalReceipt> {
-    const body = parseSignedApproval(signed);
-    const { decision, approver } = body.approval;
-    return this.#payout(requestId, async (handle) => {
-      const answer: unknown = await handle.executeUpdate(MESSAGES[decision], {
-        args: [body],
-        updateId: `${decision}-${approver}-${body.signature.slice(0, 32)}`,
-      });
-      return parseWith(ApprovalReceipt, answer, 'receipt');
-    });
+    return this.#payout(requestId, (handle) => decide(handle, signed));
   }
   /** The same as a Temporal signal: taken even while every coordinator is down. */
   async signalPayoutDecision(requestId: string, signed: SignedApproval): Promise<void> {
-    const body = parseSignedApproval(signed);
-    await this.#payout(requestId, (handle) =>
-      handle.signal(MESSAGES[body.approval.decision], body),
-    );
+    return this.#payout(requestId, (handle) => signalDecision(handle, signed));
   }
 
   /** As `cancel` of a transfer: undone before the pivot, voided after it unless the payment wins. */
   async cancelPayout(requestId: string): Promise<CancelReceipt> {
-    return this.#payout(requestId, async (handle) => {
-      const { status } = await handle.describe();
-      if (status.name !== 'RUNNING')
-        return { accepted: false, path: 'too-late', message: 'The payout has ended.' };
-      return parseWith(CancelReceipt, await handle.executeUpdate(MESSAGES.cancel), 'receipt');
-    });
+    return this.#payout(requestId, (handle) => cancelSaga(handle, 'The payout'));
   }
 
   /**
