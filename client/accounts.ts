@@ -1,13 +1,11 @@
-/** Deposit addresses: derived here, from a key whose certificates were checked. No server is asked (docs/deposits.md). */
-import { randomUUID } from 'node:crypto';
 import type { Client } from '@temporalio/client';
 import { accountOf, xpubOf as xpub } from '../core/account.ts';
 import { parseWith } from '../core/parse.ts';
 import { AccountsQuery, AccountsView } from '../schema/contracts/account.ts';
-import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
 import { TASK_QUEUES } from '../schema/contracts/temporal.ts';
 import { type AddressCodecs, addressCodecs } from './addresses.ts';
-import { clientError } from './errors.ts';
+import { askCoordinator } from './ask.ts';
 import type { CertifiedWallet } from './wallet.ts';
 
 export type DepositAddress = {
@@ -53,23 +51,12 @@ export async function readBalances(
   const own = query.paths.map((path) =>
     path === 'm' ? { path, address: wallet.address } : depositAddress(wallet, path, codecs),
   );
-  const answer: unknown = await client.activity
-    .execute('readAccounts', {
-      id: `accounts/${randomUUID()}`,
-      taskQueue: TASK_QUEUES.chain,
-      args: [query],
-      scheduleToCloseTimeout: limitMs,
-      startToCloseTimeout: limitMs,
-      retry: { maximumAttempts: 3 },
-    })
-    .catch((error: unknown) => {
-      const failure = clientError(error, 'the balances');
-      throw isKeysagaError(failure, 'PartyUnavailable')
-        ? new KeysagaError('PartFailed', 'No coordinator worker answered in time.', {
-            part: 'coordinator',
-          })
-        : failure;
-    });
+  const answer = await askCoordinator(client, 'readAccounts', {
+    taskQueue: TASK_QUEUES.chain,
+    query,
+    limitMs,
+    subject: 'the balances',
+  });
   const { accounts } = parseWith(AccountsView, answer, 'balances');
   return own.map(({ path, address }, i) => {
     const found = accounts[i];

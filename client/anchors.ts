@@ -1,6 +1,5 @@
 /** Anchors: leased under a request id before its intent is made, so that people approve which resource it must spend. */
 import type { Client } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { anchorDemanded } from '../core/anchor.ts';
 import { parseWith } from '../core/parse.ts';
 import { parsePayment } from '../core/payout.ts';
@@ -14,13 +13,11 @@ import { detailsOfAnchor, summaryOfAnchor } from '../schema/contracts/summaries.
 import { MESSAGES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
 import { clientError } from './errors.ts';
 import type { PolicyInfo } from './policies.ts';
+import { PHASE, WALLET } from './search-attributes.ts';
 import { startOnce } from './start.ts';
 
 /** The coordinator tries for a minute: another transfer may give back what suits. */
 const LEASE_MS = 75_000;
-
-const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
-const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 
 /** What an anchor is asked for with; a transfer intent without its anchor has all of it, a payout has `total` as `amount`. */
 export const anchorRequestFor = ({

@@ -1,6 +1,5 @@
 /** The SDK: starting sagas, deciding about them, following them. Everything that is shown was checked here first. */
 import { Client, Connection, type WorkflowHandle } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { parseSignedApproval } from '../core/approvals.ts';
 import { intentDigest, parseIntent } from '../core/intent.ts';
 import { parseWith } from '../core/parse.ts';
@@ -41,16 +40,13 @@ import type { ClientOptions } from './options.ts';
 import { type PartyState, partyState } from './parties.ts';
 import { PayoutClient } from './payout-client.ts';
 import { asRequestId } from './request-id.ts';
+import { CHAIN, PHASE, WALLET } from './search-attributes.ts';
 import { pollersOf, serverInfo } from './server.ts';
 import { type Started, startOnce } from './start.ts';
 import { type CertifiedWallet, requireAsRequested, verifyWallet, type Wallet } from './wallet.ts';
 import { type WatchOptions, watchSaga } from './watch.ts';
 
 export type StartOptions = { readonly limits?: SagaLimits };
-
-const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
-const CHAIN = defineSearchAttributeKey('KeysagaChain', 'KEYWORD');
-const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 
 // A newer coordinator may say more than this client knows.
 const LenientTransferStatus = TransferStatus.strip();

@@ -1,6 +1,5 @@
 /** Sagas in lists, read from Temporal's visibility store and the encrypted memo: no coordinator is asked. */
 import type { Client, WorkflowExecutionInfo } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { intentDigest, parseIntent } from '../core/intent.ts';
 import { messageIntentDigest, parseMessageIntent } from '../core/messages/intent.ts';
 import { parsePayout, payoutDigest } from '../core/payout.ts';
@@ -11,6 +10,7 @@ import type { MessageIntent } from '../schema/contracts/message.ts';
 import type { PayoutIntent } from '../schema/contracts/payout.ts';
 import type { RequestId } from '../schema/contracts/primitives.ts';
 import { parseWorkflowId, WORKFLOWS } from '../schema/contracts/temporal.ts';
+import { APPROVER, PHASE } from './search-attributes.ts';
 
 /** A saga in a list. `intent` is absent when its memo is not one that this client wrote. */
 type WaitingSummary<Intent> = {
@@ -45,9 +45,6 @@ export type TransferFilter = {
   /** Newest first; default 50. */
   readonly limit?: number;
 };
-
-const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
-const APPROVER = defineSearchAttributeKey('KeysagaApprover', 'KEYWORD_LIST');
 
 /** Ids are slugs, so quoting needs no escapes; anything else is refused before it gets into a query. */
 const quoted = (value: string, field: string): string => {

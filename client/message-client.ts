@@ -1,6 +1,5 @@
 /** The SDK's part about messages: having one signed, deciding about it, following it. */
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { messageIntentDigest, parseMessageIntent } from '../core/messages/intent.ts';
 import { parseWith } from '../core/parse.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
@@ -21,11 +20,8 @@ import { listMessages, type MessageSummary, type TransferFilter } from './lists.
 import { OrderClient } from './order-client.ts';
 import type { Pins } from './policies.ts';
 import { asRequestId } from './request-id.ts';
+import { CHAIN, PHASE, WALLET } from './search-attributes.ts';
 import { type Started, startOnce } from './start.ts';
-
-const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
-const CHAIN = defineSearchAttributeKey('KeysagaChain', 'KEYWORD');
-const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 
 // A newer coordinator may say more than this client knows.
 const LenientMessageStatus = MessageStatus.strip();

@@ -1,6 +1,5 @@
 /** The SDK's part about payouts: starting one, deciding about it, following it. */
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { parseWith } from '../core/parse.ts';
 import { parsePayout, payoutDigest } from '../core/payout.ts';
 import type { SignedApproval } from '../schema/contracts/approval.ts';
@@ -17,11 +16,8 @@ import { listPayouts, type PayoutSummary, type TransferFilter } from './lists.ts
 import { MessageClient } from './message-client.ts';
 import type { Pins } from './policies.ts';
 import { asRequestId } from './request-id.ts';
+import { CHAIN, PHASE, WALLET } from './search-attributes.ts';
 import { type Started, startOnce } from './start.ts';
-
-const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
-const CHAIN = defineSearchAttributeKey('KeysagaChain', 'KEYWORD');
-const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 
 // A newer coordinator may say more than this client knows.
 const LenientPayoutStatus = PayoutStatus.strip();

@@ -1,14 +1,8 @@
-/**
- * Policies as a client may show them: every document is hashed here and checked against the pinned administrators, every
- * receipt against the pinned party keys. What wallets a policy rules is the ledger's word.
- */
-import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { parseWith } from '../core/parse.ts';
 import { checkPolicy, policyHash, verifySignedPolicy } from '../core/policy.ts';
 import { verifySigned } from '../core/signed.ts';
-import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
 import { SignedPolicy } from '../schema/contracts/policy.ts';
 import {
   type ChangePolicyInput,
@@ -21,9 +15,9 @@ import {
 import { type PartyId, PolicyId } from '../schema/contracts/primitives.ts';
 import { detailsOfPolicy, summaryOfPolicy } from '../schema/contracts/summaries.ts';
 import { TASK_QUEUES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
-import { askStatus } from './ask.ts';
-import { clientError } from './errors.ts';
+import { askCoordinator, askStatus } from './ask.ts';
 import type { PartyState } from './parties.ts';
+import { PHASE } from './search-attributes.ts';
 import { type Started, startOnce } from './start.ts';
 
 /** As this client's configuration pins them. */
@@ -71,8 +65,6 @@ export type PolicyStatus = PolicyInfo & {
   readonly change?: PolicyChangeStatus;
 };
 
-const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
-
 /** Throws `PolicyUnknown`, `WalletUnknown`, `PartFailed` (no coordinator), and `ApprovalInvalid`, `QuorumMissing` for a forged answer. */
 export async function readPolicy(
   client: Client,
@@ -81,23 +73,12 @@ export async function readPolicy(
   limitMs: number,
 ): Promise<PolicyInfo> {
   const input = parseWith(PolicyQuery, query, 'policy');
-  const answer: unknown = await client.activity
-    .execute('readPolicy', {
-      id: `policy/${randomUUID()}`,
-      taskQueue: TASK_QUEUES.ledger,
-      args: [input],
-      scheduleToCloseTimeout: limitMs,
-      startToCloseTimeout: limitMs,
-      retry: { maximumAttempts: 3 },
-    })
-    .catch((error: unknown) => {
-      const failure = clientError(error, 'the policy');
-      throw isKeysagaError(failure, 'PartyUnavailable')
-        ? new KeysagaError('PartFailed', 'No coordinator worker answered in time.', {
-            part: 'coordinator',
-          })
-        : failure;
-    });
+  const answer = await askCoordinator(client, 'readPolicy', {
+    taskQueue: TASK_QUEUES.ledger,
+    query: input,
+    limitMs,
+    subject: 'the policy',
+  });
   const view = parseWith(PolicyView, answer, 'policy');
   if ('policyId' in input && view.policyId !== input.policyId)
     throw new KeysagaError('ApprovalInvalid', 'The answer is about another policy.', {

@@ -1,9 +1,6 @@
-/** The SDK's part about presignature pools: having one filled, reading what it holds, ending it. See docs/pools.md. */
-import { randomUUID } from 'node:crypto';
 import type { Client, WorkflowHandle } from '@temporalio/client';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import { parseWith } from '../core/parse.ts';
-import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
+import { KeysagaError } from '../schema/contracts/errors.ts';
 import {
   DEFAULT_MARKS,
   PoolInput,
@@ -17,14 +14,12 @@ import {
 import type { PartyId } from '../schema/contracts/primitives.ts';
 import { detailsOfPool, summaryOfPool } from '../schema/contracts/summaries.ts';
 import { MESSAGES, TASK_QUEUES, WORKFLOWS, workflowId } from '../schema/contracts/temporal.ts';
-import { askStatus } from './ask.ts';
+import { askCoordinator, askStatus } from './ask.ts';
 import { clientError } from './errors.ts';
 import type { Pins } from './policies.ts';
 import { PolicyClient } from './policy-client.ts';
+import { PHASE, WALLET } from './search-attributes.ts';
 import type { CertifiedWallet } from './wallet.ts';
-
-const WALLET = defineSearchAttributeKey('KeysagaWallet', 'KEYWORD');
-const PHASE = defineSearchAttributeKey('KeysagaPhase', 'KEYWORD');
 
 // A newer coordinator may say more than this client knows.
 const LenientPoolStatus = PoolStatus.strip();
@@ -92,23 +87,12 @@ export class PoolClient extends PolicyClient {
   /** What the ledger counts, of one wallet or of all. Throws `PartFailed` (no coordinator). */
   async pools(walletId?: string): Promise<readonly PoolStock[]> {
     const query = parseWith(PoolQuery, walletId === undefined ? {} : { keyId: walletId }, 'pools');
-    const answer: unknown = await this.#client.activity
-      .execute('readPools', {
-        id: `pools/${randomUUID()}`,
-        taskQueue: TASK_QUEUES.ledger,
-        args: [query],
-        scheduleToCloseTimeout: this.#limitMs,
-        startToCloseTimeout: this.#limitMs,
-        retry: { maximumAttempts: 3 },
-      })
-      .catch((error: unknown) => {
-        const failure = clientError(error, 'the pools');
-        throw isKeysagaError(failure, 'PartyUnavailable')
-          ? new KeysagaError('PartFailed', 'No coordinator worker answered in time.', {
-              part: 'coordinator',
-            })
-          : failure;
-      });
+    const answer = await askCoordinator(this.#client, 'readPools', {
+      taskQueue: TASK_QUEUES.ledger,
+      query,
+      limitMs: this.#limitMs,
+      subject: 'the pools',
+    });
     return parseWith(PoolView, answer, 'pools').pools;
   }
 
