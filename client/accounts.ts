@@ -1,3 +1,4 @@
+/** Deposit addresses: derived here, from a key whose certificates were checked. No server is asked (docs/deposits.md). */
 import type { Client } from '@temporalio/client';
 import { accountOf, xpubOf as xpub } from '../core/account.ts';
 import { parseWith } from '../core/parse.ts';

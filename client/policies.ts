@@ -1,3 +1,7 @@
+/**
+ * Policies as a client may show them: every document is hashed here and checked against the pinned administrators, every
+ * receipt against the pinned party keys. What wallets a policy rules is the ledger's word.
+ */
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { parseWith } from '../core/parse.ts';
 import { checkPolicy, policyHash, verifySignedPolicy } from '../core/policy.ts';

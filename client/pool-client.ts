@@ -1,3 +1,4 @@
+/** The SDK's part about presignature pools: having one filled, reading what it holds, ending it. See docs/pools.md. */
 import type { Client, WorkflowHandle } from '@temporalio/client';
 import { parseWith } from '../core/parse.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
