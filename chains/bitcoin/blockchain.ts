@@ -21,7 +21,7 @@ import { type FeeOptions, feeFor, feeRates } from './fees.ts';
 import { type BitcoinFollower, createFollower, type Logger } from './follower.ts';
 import { lookUp, spentIn } from './lookup.ts';
 import { bitcoinNetwork } from './networks.ts';
-import { connectNodes, createPool } from './pool.ts';
+import { connectNodes, createPool } from './providers.ts';
 import { encodePsbt, outpoint, type PsbtInput, type PsbtOutput } from './psbt.ts';
 import { addressScript, dustLimit, isWitnessKeyHash, virtualSize, walletScript } from './script.ts';
 import {

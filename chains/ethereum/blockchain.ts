@@ -19,7 +19,7 @@ import { paymentFees, replacementFees } from './fees.ts';
 import { leaseNonce, leaseOf } from './lease.ts';
 import { lookUp } from './lookup.ts';
 import { ethereumNetwork } from './networks.ts';
-import { createPool } from './pool.ts';
+import { createPool } from './providers.ts';
 import type { EthereumRpc } from './rpc.ts';
 import { type Fees, feeOf, serialize, type Transaction } from './transaction.ts';
 

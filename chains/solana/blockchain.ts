@@ -19,7 +19,7 @@ import { leaseNonce, nonceAnchors } from './lease.ts';
 import { lookup } from './lookup.ts';
 import { solanaNetwork } from './networks.ts';
 import { type Logger, NoncePool } from './nonce-pool.ts';
-import { createPool } from './pool.ts';
+import { createPool } from './providers.ts';
 import { type AccountReading, SolanaRpc } from './rpc.ts';
 import { readSponsor, type Sponsor } from './sponsor.ts';
 

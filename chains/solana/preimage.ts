@@ -8,7 +8,7 @@ import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js';
 import { base58 } from '@scure/base';
 import type { NonceAccount } from '../../core/ports/nonce-accounts.ts';
 import { provesNonce } from './durable-nonce.ts';
-import type { SolanaReader } from './pool.ts';
+import type { SolanaReader } from './providers.ts';
 
 /** How many of the account's last transactions are looked at: more than one only when an advance was just missed. */
 const searched = 5;

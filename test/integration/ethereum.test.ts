@@ -4,18 +4,13 @@
  * round, or is away, costs an attempt and nothing else.
  */
 
-import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { type Hex, verifyMessage, verifyTypedData } from 'viem';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Io } from '../../cli/io.ts';
-import { sealKey } from '../../cli/keyfile.ts';
-import { buildProgram } from '../../cli/program.ts';
 import type { Wallet } from '../../client/index.ts';
 import { ethereumRpc } from '../../dev/ethereum/rpc.ts';
 import { until } from '../../dev/until.ts';
-import { CoordinatorConfig } from '../../schema/contracts/config.ts';
 import type { TransferIntent } from '../../schema/contracts/intent.ts';
 import type { MessageIntent, SignableMessage } from '../../schema/contracts/message.ts';
 import type { Policy } from '../../schema/contracts/policy.ts';
@@ -24,6 +19,7 @@ import { deploy, mint, tokenBalance } from '../chains/ethereum/token.ts';
 import { checkLedger } from '../crash/cells.ts';
 import { approve, castOf, ETHEREUM, messageIntentFor } from '../support/parties.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import { commandLine } from './command-line.ts';
 import { expectEnd, untilPhase, untilStatus } from './support.ts';
 
 const TOKEN = '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed';
@@ -276,44 +272,8 @@ describe('messages', () => {
   it('at the command line: asked for, listed, approved with key files, and its signature printed', {
     timeout: 120_000,
   }, async () => {
-    const file = (name: string, text: string): string => {
-      const path = join(platform.dataDir, name);
-      writeFileSync(path, text, { mode: 0o600 });
-      return path;
-    };
-    const { temporal, payloadKeys, directory } = CoordinatorConfig.parse(
-      JSON.parse(readFileSync(join(platform.dataDir, 'coordinator.json'), 'utf8')),
-    );
-    const passphrase = 'correct horse battery';
+    const { json: run } = await commandLine(platform);
     const two = platform.cast.approvers.slice(0, 2);
-    const approvers = await Promise.all(
-      two.map(async ({ name, secretKey }) => ({
-        name,
-        keyFile: file(
-          `${name}.key.json`,
-          await sealKey({ role: 'approver', name }, secretKey, passphrase),
-        ),
-      })),
-    );
-    const config = file(
-      'messages-client.json',
-      JSON.stringify({ temporal, payloadKeys, directory, approvers }),
-    );
-    const run = async (...args: string[]): Promise<Record<string, unknown>> => {
-      let stdout = '';
-      const io: Io = {
-        env: { KEYSAGA_CONFIG: config, KEYSAGA_PASSPHRASE: passphrase, NO_COLOR: '1' },
-        stdin: Readable.from([]),
-        stdout: {
-          write(text) {
-            stdout += text;
-          },
-        },
-        stderr: { write: () => true },
-      };
-      await buildProgram(io).parseAsync([...args, '--json'], { from: 'user' });
-      return JSON.parse(stdout) as Record<string, unknown>;
-    };
     const text = 'Log in at the command line';
     const asked = [
       'message',

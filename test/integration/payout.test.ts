@@ -4,15 +4,10 @@
  */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Io } from '../../cli/io.ts';
-import { sealKey } from '../../cli/keyfile.ts';
-import { buildProgram } from '../../cli/program.ts';
 import { depositAddress, type Wallet } from '../../client/index.ts';
 import { eachLine } from '../../core/payout.ts';
 import { until } from '../../dev/until.ts';
-import { CoordinatorConfig } from '../../schema/contracts/config.ts';
 import type { PayoutIntent, PayoutLine } from '../../schema/contracts/payout.ts';
 import type { PayoutStatus } from '../../schema/contracts/payout-saga.ts';
 import type { RequestId } from '../../schema/contracts/primitives.ts';
@@ -20,6 +15,7 @@ import { armFailPoint, failPointFile } from '../../workers/support/fail-points.t
 import { checkLedger } from '../crash/cells.ts';
 import { approve, BITCOIN, castOf, payoutFor } from '../support/parties.ts';
 import { type Platform, startPlatform } from '../support/platform.ts';
+import { commandLine } from './command-line.ts';
 
 const LINES = 40;
 let platform: Platform;
@@ -79,53 +75,11 @@ async function startApproved(intent: PayoutIntent): Promise<void> {
     await platform.client.signalPayoutDecision(intent.requestId, approve(intent, who));
 }
 
-type Run = (...args: string[]) => Promise<Record<string, unknown>>;
-/** The command line with two approvers' key files. */
-async function commandLine(): Promise<Run> {
-  const file = (name: string, text: string): string => {
-    const path = join(platform.dataDir, name);
-    writeFileSync(path, text, { mode: 0o600 });
-    return path;
-  };
-  const { temporal, payloadKeys, directory } = CoordinatorConfig.parse(
-    JSON.parse(readFileSync(join(platform.dataDir, 'coordinator.json'), 'utf8')),
-  );
-  const passphrase = 'correct horse battery';
-  const approvers = await Promise.all(
-    platform.cast.approvers.slice(0, 2).map(async ({ name, secretKey }) => ({
-      name,
-      keyFile: file(
-        `${name}.key.json`,
-        await sealKey({ role: 'approver', name }, secretKey, passphrase),
-      ),
-    })),
-  );
-  const config = file(
-    'payouts-client.json',
-    JSON.stringify({ temporal, payloadKeys, directory, approvers }),
-  );
-  return async (...args) => {
-    let stdout = '';
-    const io: Io = {
-      env: { KEYSAGA_CONFIG: config, KEYSAGA_PASSPHRASE: passphrase, NO_COLOR: '1' },
-      stdin: Readable.from([]),
-      stdout: {
-        write(text) {
-          stdout += text;
-        },
-      },
-      stderr: { write: () => true },
-    };
-    await buildProgram(io).parseAsync([...args, '--json'], { from: 'user' });
-    return JSON.parse(stdout) as Record<string, unknown>;
-  };
-}
-
 describe('a payout', () => {
   it('of a file is approved at the command line and pays every line once, the coordinator killed twice on the way', {
     timeout: 240_000,
   }, async () => {
-    const run = await commandLine();
+    const { json: run } = await commandLine(platform);
     const lines = list(LINES - 1);
     // Somebody is paid twice, on purpose.
     const again = { ...(lines[3] as PayoutLine), reference: 'a second invoice' };

@@ -3,11 +3,7 @@
  * protocol, seen and ended from the command line; and never used twice when coordinators race and are killed, and when a
  * party is put back to an older copy of its database.
  */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { buildProgram } from '../../cli/program.ts';
 import type { Wallet } from '../../client/index.ts';
 import { until } from '../../dev/until.ts';
 import type { PoolStock } from '../../schema/contracts/pool.ts';
@@ -15,6 +11,7 @@ import { checkLedger } from '../crash/cells.ts';
 import { checkPresignatures } from '../crash/pool-cell.ts';
 import { copyDatabase, putBack } from '../party/restore.ts';
 import { type Platform, type PlatformChain, startPlatform } from '../support/platform.ts';
+import { commandLine } from './command-line.ts';
 
 let platform: Platform;
 beforeAll(async () => {
@@ -120,25 +117,8 @@ describe('whatever happens', () => {
 
 describe('from the command line', () => {
   it('a pool is filled, listed, shown and dropped, and errors name what is wrong', async () => {
-    const { temporal, payloadKeys, directory } = JSON.parse(
-      readFileSync(join(platform.dataDir, 'coordinator.json'), 'utf8'),
-    );
-    const config = join(platform.dataDir, 'pools-client.json');
-    writeFileSync(config, JSON.stringify({ temporal, payloadKeys, directory }));
-    const run = async (...args: string[]): Promise<string> => {
-      let stdout = '';
-      const write = (text: string) => {
-        stdout += text;
-      };
-      const io = {
-        env: { KEYSAGA_CONFIG: config, NO_COLOR: '1' },
-        stdin: Readable.from([]),
-        stdout: { write },
-        stderr: { write: () => true },
-      };
-      await buildProgram(io as never).parseAsync(['pool', ...args], { from: 'user' });
-      return stdout;
-    };
+    const { text } = await commandLine(platform);
+    const run = (...args: string[]) => text('pool', ...args);
     const { walletId, key } = walletOn('bitcoin');
     // The first of them is fenced by now.
     const [, first, third] = key.parties;
