@@ -13,8 +13,8 @@ import { lamportsPerSignature } from './codec.ts';
 import { nonceAccountBytes, nonceSeed, parseNonceAccount } from './durable-nonce.ts';
 import { systemProgram } from './instructions.ts';
 import { sameBytes } from './message.ts';
-import type { SolanaReader } from './providers.ts';
 import { findPreimage, isProven } from './preimage.ts';
+import type { SolanaReader } from './providers.ts';
 import type { AccountReading } from './rpc.ts';
 import type { Sponsor } from './sponsor.ts';
 
