@@ -91,9 +91,8 @@ export const dataKeysOf = ({
 }: Pick<SessionRow, 'dataKeyId' | 'pooledKeys'>): readonly string[] => [dataKeyId, ...pooledKeys];
 
 /** Destroys data keys. The sweep repeats it for whatever a crash left. */
-export async function erase(deps: PartyDeps, dataKeyIds: readonly string[]): Promise<void> {
-  await Promise.all(dataKeyIds.map((id) => deps.sealer.destroy(id)));
-}
+export const erase = (deps: PartyDeps, dataKeyIds: readonly string[]): Promise<void> =>
+  deps.sealer.destroy(dataKeyIds);
 
 /**
  * Erasure of sessions that were closed without a release, after the commit that closed them. A key ceremony that ended

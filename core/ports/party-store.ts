@@ -236,7 +236,7 @@ export interface PartyTransaction {
   endPresignatures(attempt: string, state: 'spent' | 'burned', at: number): Promise<void>;
   /** Nothing of the chosen packs is taken any more; what is bound stays with its session. Answers how many were in stock. */
   dropPacks(which: PackChoice, reason: string, at: number): Promise<number>;
-  stockedPresignatures(keyId?: string, epoch?: number): Promise<number>;
+  stockedPresignatures(keyId: string, epoch: number): Promise<number>;
   /** Data keys of presignatures that may still exist; `live`: stocked or bound. */
   presignatureKeys(): Promise<readonly { dataKeyId: string; live: boolean }[]>;
   markPresignatureKeysDestroyed(dataKeyIds: readonly string[]): Promise<void>;

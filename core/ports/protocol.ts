@@ -110,7 +110,7 @@ export type PresignOutput = {
 
 /**
  * One presignature a message, in order. The session must be a new one whose id hashes what every signer drew after
- * the messages were fixed: the presignatures are re-randomised with it (ePrint 2021/1330).
+ * the messages were fixed: ECDSA's presignatures are re-randomised with it (ePrint 2021/1330).
  */
 export type OnlineParams = Omit<SignParams, 'share' | 'tweak'> & {
   readonly presignatures: readonly Uint8Array[];

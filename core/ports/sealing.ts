@@ -26,8 +26,8 @@ export interface Sealer {
   ): Promise<Uint8Array>;
   /** Throws `SealBroken` when the key is gone, the context differs or the bytes were changed. */
   open(dataKeyId: string, sealed: Uint8Array, context: SealContext): Promise<Uint8Array>;
-  /** Durable when it returns. Idempotent. */
-  destroy(dataKeyId: string): Promise<void>;
+  /** All of them, durably when it returns; one that cannot be destroyed keeps none of the others. Idempotent. */
+  destroy(dataKeyIds: readonly string[]): Promise<void>;
   has(dataKeyId: string): Promise<boolean>;
   list(): Promise<readonly string[]>;
 }

@@ -147,13 +147,19 @@ export function createKeyStore(directory: string, masterKey: Uint8Array): Sealer
         key.fill(0);
       }
     },
-    async destroy(id) {
-      try {
-        await unlink(join(directory, checked(id)));
-      } catch (cause) {
-        if (!isMissing(cause)) throw cause;
-      }
+    async destroy(ids) {
+      if (ids.length === 0) return;
+      const ended = await Promise.allSettled(
+        ids.map(async (id) => {
+          try {
+            await unlink(join(directory, checked(id)));
+          } catch (cause) {
+            if (!isMissing(cause)) throw cause;
+          }
+        }),
+      );
       await syncDirectory(directory);
+      for (const end of ended) if (end.status === 'rejected') throw end.reason;
     },
     async has(id) {
       return (await readdir(directory)).includes(checked(id));

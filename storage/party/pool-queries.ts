@@ -145,8 +145,8 @@ export const poolQueries = (tx: Tx): Queries => ({
       .where(
         and(
           eq(t.presignatures.state, 'stocked'),
-          keyId === undefined ? undefined : eq(t.presignaturePacks.keyId, keyId),
-          epoch === undefined ? undefined : eq(t.presignaturePacks.epoch, epoch),
+          eq(t.presignaturePacks.keyId, keyId),
+          eq(t.presignaturePacks.epoch, epoch),
         ),
       );
     return row?.n ?? 0;

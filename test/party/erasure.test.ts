@@ -212,7 +212,7 @@ describe('the sweep', () => {
     expect(await keyStore().has(row?.id ?? '')).toBe(true);
     // A party that was pointed at an empty or restored database must not erase what that database does not know.
     expect(await keyStore().has(unknown)).toBe(true);
-    await keyStore().destroy(unknown);
+    await keyStore().destroy([unknown]);
   });
 });
 
