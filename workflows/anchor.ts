@@ -10,7 +10,6 @@ import {
   setCurrentDetails,
   setHandler,
 } from '@temporalio/workflow';
-import { parseWith } from '../core/parse.ts';
 import type { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import type { LeasedAnchor } from '../schema/contracts/intent.ts';
@@ -22,13 +21,14 @@ import {
 } from '../schema/contracts/saga.ts';
 import { plain } from '../schema/contracts/summaries.ts';
 import { rethrowDefect } from './defects.ts';
+import { readInput } from './input.ts';
 import { anchorUpdate, cancelUpdate } from './messages.ts';
 import { Compensations } from './saga.ts';
 import { SearchAttributes } from './search-attributes.ts';
 import { chain } from './steps.ts';
 
 export async function anchor(raw: AnchorInput): Promise<AnchorOutcome> {
-  const held = new AnchorSaga(readInput(raw));
+  const held = new AnchorSaga(readInput(AnchorInput, raw));
   CancellationScope.current().cancelRequested.catch(() => held.giveUp());
   return CancellationScope.nonCancellable(async () => {
     try {
@@ -40,15 +40,6 @@ export async function anchor(raw: AnchorInput): Promise<AnchorOutcome> {
       await condition(allHandlersFinished);
     }
   });
-}
-
-function readInput(raw: unknown): AnchorInput {
-  try {
-    return parseWith(AnchorInput, raw, 'input');
-  } catch (error) {
-    rethrowDefect(error);
-    throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
-  }
 }
 
 class AnchorSaga {

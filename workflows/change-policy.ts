@@ -13,7 +13,6 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import { parseWith } from '../core/parse.ts';
 import { policyHash } from '../core/policy.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
@@ -24,6 +23,7 @@ import type { PartyId } from '../schema/contracts/primitives.ts';
 import { workflowId } from '../schema/contracts/temporal.ts';
 import { PolicyChange } from './change-policy-state.ts';
 import { rethrowDefect } from './defects.ts';
+import { readInput } from './input.ts';
 import { policyChangedSignal } from './messages.ts';
 import { backoffMs } from './profiles.ts';
 import { ledger, party } from './steps.ts';
@@ -32,7 +32,7 @@ import { ledger, party } from './steps.ts';
 const REFUSED_CAP_MS = 3_600_000;
 
 export async function changePolicy(raw: ChangePolicyInput): Promise<PolicyChangeResult> {
-  const saga = new PolicyChange(readInput(raw));
+  const saga = new PolicyChange(readInput(ChangePolicyInput, raw, checked));
   return CancellationScope.nonCancellable(async () => {
     try {
       return await carry(saga);
@@ -45,18 +45,12 @@ export async function changePolicy(raw: ChangePolicyInput): Promise<PolicyChange
   });
 }
 
-function readInput(raw: unknown): ChangePolicyInput {
-  try {
-    const input = parseWith(ChangePolicyInput, raw, 'input');
-    if (policyHash(input.signed.policy) !== input.policyHash)
-      throw new KeysagaError('InvalidInput', 'The hash is not that of the document.', {
-        field: 'policyHash',
-      });
-    return input;
-  } catch (error) {
-    rethrowDefect(error);
-    throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
-  }
+function checked(input: ChangePolicyInput): ChangePolicyInput {
+  if (policyHash(input.signed.policy) !== input.policyHash)
+    throw new KeysagaError('InvalidInput', 'The hash is not that of the document.', {
+      field: 'policyHash',
+    });
+  return input;
 }
 
 async function carry(saga: PolicyChange): Promise<PolicyChangeResult> {

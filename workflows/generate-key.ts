@@ -11,12 +11,12 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import { parseWith } from '../core/parse.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import type { PartyId } from '../schema/contracts/primitives.ts';
 import { GenerateKeyInput, type KeygenOutcome } from '../schema/contracts/saga.ts';
 import { rethrowDefect } from './defects.ts';
+import { readInput } from './input.ts';
 import { type Certified, generate, type Reserved } from './key-ceremony.ts';
 import { KeygenSaga } from './keygen-state.ts';
 import { startDelivery } from './owed.ts';
@@ -27,7 +27,7 @@ import { chain, ledger, party } from './steps.ts';
 const STRAGGLER_MS = 10_000;
 
 export async function generateKey(raw: GenerateKeyInput): Promise<KeygenOutcome> {
-  const saga = new KeygenSaga(readInput(raw));
+  const saga = new KeygenSaga(readInput(GenerateKeyInput, raw, checked));
   CancellationScope.current().cancelRequested.catch(() => saga.requestCancel());
   return CancellationScope.nonCancellable(async () => {
     try {
@@ -47,24 +47,18 @@ export async function generateKey(raw: GenerateKeyInput): Promise<KeygenOutcome>
   });
 }
 
-function readInput(raw: unknown): GenerateKeyInput {
-  try {
-    const input = parseWith(GenerateKeyInput, raw, 'input');
-    const { parties, threshold } = input.request;
-    if (new Set(parties).size !== parties.length)
-      throw new KeysagaError('InvalidInput', 'A party is named twice.', {
-        field: 'request.parties',
-      });
-    // Two signer sets must share a party, or the conflict rule does not hold.
-    if (threshold > parties.length || 2 * threshold <= parties.length)
-      throw new KeysagaError('InvalidInput', 'Two signer sets could be disjoint.', {
-        field: 'request.threshold',
-      });
-    return input;
-  } catch (error) {
-    rethrowDefect(error);
-    throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
-  }
+function checked(input: GenerateKeyInput): GenerateKeyInput {
+  const { parties, threshold } = input.request;
+  if (new Set(parties).size !== parties.length)
+    throw new KeysagaError('InvalidInput', 'A party is named twice.', {
+      field: 'request.parties',
+    });
+  // Two signer sets must share a party, or the conflict rule does not hold.
+  if (threshold > parties.length || 2 * threshold <= parties.length)
+    throw new KeysagaError('InvalidInput', 'Two signer sets could be disjoint.', {
+      field: 'request.threshold',
+    });
+  return input;
 }
 
 const reserveKey = (saga: KeygenSaga): Promise<Reserved> =>

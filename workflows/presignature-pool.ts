@@ -10,7 +10,6 @@ import {
   uuid4,
   workflowInfo,
 } from '@temporalio/workflow';
-import { parseWith } from '../core/parse.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import type { KeyDescriptor } from '../schema/contracts/key.ts';
@@ -19,6 +18,7 @@ import { PoolInput, type PoolRef, type PreparePresign } from '../schema/contract
 import type { AttemptId, RequestId } from '../schema/contracts/primitives.ts';
 import { AttemptFailed, runCeremony } from './ceremony.ts';
 import { rethrowDefect } from './defects.ts';
+import { readInput } from './input.ts';
 import { PresignaturePool } from './pool-state.ts';
 import { ledger, party } from './steps.ts';
 
@@ -30,7 +30,7 @@ const PACKS_PER_RUN = 200;
 const FINAL = new Set(['InvalidInput', 'WalletUnknown', 'ProtocolUnsupported']);
 
 export async function presignaturePool(raw: PoolInput): Promise<{ readonly dropped: number }> {
-  const pool = new PresignaturePool(readInput(raw));
+  const pool = new PresignaturePool(readInput(PoolInput, raw));
   CancellationScope.current().cancelRequested.catch(() => pool.drop('cancelled'));
   return CancellationScope.nonCancellable(async () => {
     try {
@@ -40,15 +40,6 @@ export async function presignaturePool(raw: PoolInput): Promise<{ readonly dropp
       throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
     }
   });
-}
-
-function readInput(raw: unknown): PoolInput {
-  try {
-    return parseWith(PoolInput, raw, 'input');
-  } catch (error) {
-    rethrowDefect(error);
-    throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
-  }
 }
 
 async function keep(pool: PresignaturePool): Promise<{ readonly dropped: number }> {

@@ -10,7 +10,6 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { messageIntentDigest } from '../core/messages/intent.ts';
-import { parseWith } from '../core/parse.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
 import {
@@ -21,11 +20,12 @@ import {
 import type { AttemptId } from '../schema/contracts/primitives.ts';
 import { sign } from './attempts.ts';
 import { rethrowDefect } from './defects.ts';
+import { readInput } from './input.ts';
 import { MessageSaga } from './message-state.ts';
 import { chain, ledger } from './steps.ts';
 
 export async function signMessage(raw: MessageInput): Promise<MessageResult> {
-  const saga = new MessageSaga(readInput(raw));
+  const saga = new MessageSaga(readInput(MessageInput, raw, checked));
   // Temporal's own cancel is the same wish as the update's.
   CancellationScope.current().cancelRequested.catch(() => saga.requestCancel());
   return CancellationScope.nonCancellable(async () => {
@@ -46,18 +46,12 @@ export async function signMessage(raw: MessageInput): Promise<MessageResult> {
   });
 }
 
-function readInput(raw: unknown): MessageInput {
-  try {
-    const input = parseWith(MessageInput, raw, 'input');
-    if (messageIntentDigest(input.intent) !== input.intentDigest)
-      throw new KeysagaError('InvalidInput', 'The digest is not the intent’s.', {
-        field: 'intentDigest',
-      });
-    return input;
-  } catch (error) {
-    rethrowDefect(error);
-    throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
-  }
+function checked(input: MessageInput): MessageInput {
+  if (messageIntentDigest(input.intent) !== input.intentDigest)
+    throw new KeysagaError('InvalidInput', 'The digest is not the intent’s.', {
+      field: 'intentDigest',
+    });
+  return input;
 }
 
 async function signed(saga: MessageSaga): Promise<SignedMessage> {

@@ -12,7 +12,6 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { intentDigest } from '../core/intent.ts';
-import { parseWith } from '../core/parse.ts';
 import type { BuildAnswer, Reservation } from '../schema/contracts/activities.ts';
 import { KeysagaError } from '../schema/contracts/errors.ts';
 import { fromFailure, toApplicationFailure } from '../schema/contracts/failures.ts';
@@ -20,6 +19,7 @@ import type { AttemptId } from '../schema/contracts/primitives.ts';
 import { TransferInput, type TransferResult } from '../schema/contracts/saga.ts';
 import type { SignedTransaction } from '../schema/contracts/transaction.ts';
 import { rethrowDefect } from './defects.ts';
+import { readInput } from './input.ts';
 import { whoAsks } from './payout-lines.ts';
 import { followsPolicy, PolicyChangeWait, refreshPolicy, waitForQuorum } from './policy-watch.ts';
 import { signTransaction } from './signing.ts';
@@ -28,7 +28,7 @@ import { TransferSaga } from './transfer-state.ts';
 import { type Final, fillGap, follow, send, voidLine } from './voiding.ts';
 
 export async function transfer(raw: TransferInput): Promise<TransferResult> {
-  return payAndSettle(new TransferSaga(readInput(raw)));
+  return payAndSettle(new TransferSaga(readInput(TransferInput, raw, checked)));
 }
 
 /** The whole saga, of a transfer or a payout. */
@@ -48,18 +48,12 @@ export async function payAndSettle(saga: TransferSaga): Promise<TransferResult> 
   });
 }
 
-function readInput(raw: unknown): TransferInput {
-  try {
-    const input = parseWith(TransferInput, raw, 'input');
-    if (intentDigest(input.intent) !== input.intentDigest)
-      throw new KeysagaError('InvalidInput', 'The digest is not the intent’s.', {
-        field: 'intentDigest',
-      });
-    return input;
-  } catch (error) {
-    rethrowDefect(error);
-    throw toApplicationFailure(fromFailure(error), { forWorkflow: true });
-  }
+function checked(input: TransferInput): TransferInput {
+  if (intentDigest(input.intent) !== input.intentDigest)
+    throw new KeysagaError('InvalidInput', 'The digest is not the intent’s.', {
+      field: 'intentDigest',
+    });
+  return input;
 }
 
 /** The saga's path. Throws what ends it otherwise; `undo` decides what follows. */
