@@ -107,8 +107,8 @@ async function record(
 const AT_ONCE = 100;
 
 /**
- * Tombstones of all open sessions, and their data keys destroyed; all packs dropped. Nothing else is: what a restored database says about
- * shares, ceremonies and their backups may be older than what became of them.
+ * Tombstones of all open sessions, and their data keys destroyed; all packs dropped. Nothing else is: what a restored
+ * database says about shares, ceremonies and their backups may be older than what became of them.
  */
 export async function dropSessions(deps: PartyDeps, live: LiveRuns): Promise<void> {
   for (;;) {
