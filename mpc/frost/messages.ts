@@ -102,15 +102,22 @@ export type NonceCommitments = {
   readonly context: Uint8Array;
   readonly commitments: readonly NonceCommitment[];
 };
-export const encodeNonceCommitments = (
-  head: Header,
-  commitments: readonly NonceCommitment[],
-): Uint8Array =>
+const commitmentsPart = (commitments: readonly NonceCommitment[]): Uint8Array =>
   concatBytes(
-    header('nonceCommitments', head),
     u16(commitments.length),
     ...commitments.flatMap(({ hiding, binding }) => [hiding, binding]),
   );
+function takeCommitments(suite: FrostSuite, reader: Reader, count: number): NonceCommitment[] {
+  reader.expectU16(count, 'count');
+  return Array.from({ length: count }, (_, i) => ({
+    hiding: reader.take(suite.pointBytes, `hiding[${i}]`),
+    binding: reader.take(suite.pointBytes, `binding[${i}]`),
+  }));
+}
+export const encodeNonceCommitments = (
+  head: Header,
+  commitments: readonly NonceCommitment[],
+): Uint8Array => concatBytes(header('nonceCommitments', head), commitmentsPart(commitments));
 /** The context is returned, not checked: who only aggregates does not know the session. */
 export function decodeNonceCommitments(
   suite: FrostSuite,
@@ -120,16 +127,10 @@ export function decodeNonceCommitments(
 ): NonceCommitments {
   const reader = open('nonceCommitments', body, { from, to: 0 });
   const context = reader.take(HASH_BYTES, 'context');
-  reader.expectU16(count, 'count');
   const commitments = takeCommitments(suite, reader, count);
   reader.end();
   return { context, commitments };
 }
-const takeCommitments = (suite: FrostSuite, reader: Reader, count: number): NonceCommitment[] =>
-  Array.from({ length: count }, (_, i) => ({
-    hiding: reader.take(suite.pointBytes, `hiding[${i}]`),
-    binding: reader.take(suite.pointBytes, `binding[${i}]`),
-  }));
 
 /** Signing, round 2: a signature share for each message, and each signer's round-1 body as the sender saw it, hashed. */
 export type SignatureShares = {
@@ -137,17 +138,17 @@ export type SignatureShares = {
   readonly seen: readonly Uint8Array[];
   readonly shares: readonly Bytes[];
 };
-export const encodeSignatureShares = (
-  head: Header,
-  value: Omit<SignatureShares, 'context'>,
-): Uint8Array =>
-  concatBytes(
-    header('signatureShares', head),
-    Uint8Array.of(value.seen.length),
-    ...value.seen,
-    u16(value.shares.length),
-    ...value.shares,
-  );
+type Said = Omit<SignatureShares, 'context'>;
+const sharesPart = ({ seen, shares }: Said): Uint8Array =>
+  concatBytes(Uint8Array.of(seen.length), ...seen, u16(shares.length), ...shares);
+function takeShares(reader: Reader, signers: number, count: number): Said {
+  reader.expectU8(signers, 'signers');
+  const seen = reader.many(signers, HASH_BYTES, 'seen');
+  reader.expectU16(count, 'count');
+  return { seen, shares: reader.many(count, SCALAR_BYTES, 'shares') };
+}
+export const encodeSignatureShares = (head: Header, said: Said): Uint8Array =>
+  concatBytes(header('signatureShares', head), sharesPart(said));
 export function decodeSignatureShares(
   from: number,
   signers: number,
@@ -156,28 +157,18 @@ export function decodeSignatureShares(
 ): SignatureShares {
   const reader = open('signatureShares', body, { from, to: 0 });
   const context = reader.take(HASH_BYTES, 'context');
-  reader.expectU8(signers, 'signers');
-  const seen = reader.many(signers, HASH_BYTES, 'seen');
-  reader.expectU16(count, 'count');
-  const shares = reader.many(count, SCALAR_BYTES, 'shares');
+  const said = takeShares(reader, signers, count);
   reader.end();
-  return { context, seen, shares };
+  return { context, ...said };
 }
 
 /** Signing with nonces made ahead of time: the sender's own commitments and what it says in round 2, at once. */
-export type PresignedShares = NonceCommitments & Omit<SignatureShares, 'context'>;
+export type PresignedShares = NonceCommitments & Said;
 export const encodePresignedShares = (
   head: Header,
-  { commitments, seen, shares }: Omit<PresignedShares, 'context'>,
+  { commitments, ...said }: Omit<PresignedShares, 'context'>,
 ): Uint8Array =>
-  concatBytes(
-    header('presignedShares', head),
-    Uint8Array.of(seen.length),
-    ...seen,
-    u16(shares.length),
-    ...commitments.flatMap(({ hiding, binding }) => [hiding, binding]),
-    ...shares,
-  );
+  concatBytes(header('presignedShares', head), commitmentsPart(commitments), sharesPart(said));
 export function decodePresignedShares(
   suite: FrostSuite,
   from: number,
@@ -187,13 +178,10 @@ export function decodePresignedShares(
 ): PresignedShares {
   const reader = open('presignedShares', body, { from, to: 0 });
   const context = reader.take(HASH_BYTES, 'context');
-  reader.expectU8(signers, 'signers');
-  const seen = reader.many(signers, HASH_BYTES, 'seen');
-  reader.expectU16(count, 'count');
   const commitments = takeCommitments(suite, reader, count);
-  const shares = reader.many(count, SCALAR_BYTES, 'shares');
+  const said = takeShares(reader, signers, count);
   reader.end();
-  return { context, commitments, seen, shares };
+  return { context, commitments, ...said };
 }
 
 /** Hash of one sender's round-1 body, for the comparison of what everyone saw. */
