@@ -1,5 +1,6 @@
 /** Lists of payments as people keep them: CSV or JSON. */
 import { readFileSync } from 'node:fs';
+import { CsvError, parse } from 'csv-parse/sync';
 import * as z from 'zod';
 import { parseWith } from '../core/parse.ts';
 import { isKeysagaError, KeysagaError } from '../schema/contracts/errors.ts';
@@ -11,6 +12,11 @@ const Row = z.strictObject({
   amount: z.string(),
   reference: z.string().exactOptional(),
 });
+
+/** What `csv-parse` gives: the types of its options do not say it. */
+const Parsed = z.array(
+  z.object({ record: z.array(z.string()), info: z.object({ lines: z.number() }) }),
+);
 
 /** A record of the file, and where people find it there. */
 type Found = { readonly row: unknown; readonly place: string };
@@ -83,7 +89,7 @@ function json(text: string): Found[] {
 }
 
 function csv(text: string): Found[] {
-  const [first, ...records] = records4180(text.replace(/^\ufeff/, ''));
+  const [first, ...records] = recordsOf(text);
   const head = first?.fields ?? [];
   const names = head.map((name) => name.trim().toLowerCase());
   for (const [i, name] of names.entries()) {
@@ -108,44 +114,14 @@ function csv(text: string): Found[] {
 
 type Record4180 = { readonly fields: readonly string[]; readonly at: number };
 
-/** Records of fields, quotes resolved, with the line of the text that they begin on, from 1; empty lines are none. */
-function records4180(text: string): Record4180[] {
-  const records: Record4180[] = [];
-  let line = 1;
-  let at = 1;
-  let fields: string[] = [];
-  let field = '';
-  let quoted = false;
-  let wasQuoted = false;
-  const endField = () => {
-    fields.push(field);
-    field = '';
-    wasQuoted = false;
-  };
-  const endRecord = () => {
-    const empty = fields.length === 0 && field.trim() === '' && !wasQuoted;
-    endField();
-    if (!empty) records.push({ fields, at });
-    fields = [];
-    at = line;
-  };
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charAt(i);
-    if (c === '\n') line += 1;
-    if (quoted) {
-      if (c !== '"') field += c;
-      else if (text[i + 1] === '"') field += text[++i];
-      else quoted = false;
-    } else if (c === '"') {
-      if (field.trim() !== '' || wasQuoted) wrong('file', `a stray quote on line ${line}`);
-      field = '';
-      quoted = true;
-      wasQuoted = true;
-    } else if (c === ',') endField();
-    else if (c === '\n') endRecord();
-    else if (c !== '\r') field += c;
+/** Records of fields, quotes resolved, with the line of the text that each ends on, from 1; empty lines are none. */
+function recordsOf(text: string): Record4180[] {
+  try {
+    const options = { bom: true, info: true, relax_column_count: true, skip_empty_lines: true };
+    const found: unknown = parse(text, { ...options, trim: true });
+    return Parsed.parse(found).map(({ record, info }) => ({ fields: record, at: info.lines }));
+  } catch (error) {
+    if (!(error instanceof CsvError)) throw error;
+    return wrong('file', error.message);
   }
-  if (quoted) wrong('file', `the quote of line ${at} is not closed`);
-  endRecord();
-  return records;
 }

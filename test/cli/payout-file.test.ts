@@ -80,8 +80,8 @@ describe('a file of payments', () => {
     ['no column of amounts', 'destination\n', 'file', /lacks amount/],
     ['no line', HEAD, 'lines', /none/],
     ['nothing at all', '', 'file', /./],
-    ['a quote left open', `${HEAD}"${ADDRESS},1,b\n`, 'file', /line 2 is not closed/],
-    ['a stray quote', `${HEAD}x"y",1,b\n`, 'file', /stray quote on line 2/],
+    ['a quote left open', `${HEAD}"${ADDRESS},1,b\n`, 'file', /Quote Not Closed.*at line 2/],
+    ['a stray quote', `${HEAD}x"y",1,b\n`, 'file', /Invalid Opening Quote.*at line 2/],
     [
       '501 lines',
       HEAD + Array.from({ length: 501 }, (_, i) => `${ADDRESS},1,n${i}\n`).join(''),
