@@ -221,10 +221,15 @@ describe('presignatures', () => {
     expect(outbox.length).toBe(2);
     expect(ceremonies.describe('dkls23', 'online').rounds).toBe(1);
     expect(ceremonies.describe('dkls23', 'refresh').rounds).toBe(9);
-    for (const kind of ['presign', 'online', 'refresh'] as const)
-      expect(() => ceremonies.describe('frost-ed25519', kind)).toThrowError(
-        expect.objectContaining({ code: 'ProtocolUnsupported' }),
-      );
+    expect(ceremonies.describe('frost-ed25519', 'online').rounds).toBe(1);
+    const unsupported = expect.objectContaining({ code: 'ProtocolUnsupported' });
+    expect(() => ceremonies.describe('frost-ed25519', 'refresh')).toThrowError(unsupported);
+    const registry = createRegistry();
+    const { presigning: _, ...plain } = registry.get('dkls23');
+    const without = createCeremonies({ ...registry, get: () => plain });
+    for (const kind of ['presign', 'online'] as const)
+      expect(() => without.describe('dkls23', kind)).toThrowError(unsupported);
+    expect(() => without.presign('dkls23', params, seedOf('seed'), log)).toThrowError(unsupported);
   });
 });
 
