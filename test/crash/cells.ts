@@ -508,6 +508,8 @@ export async function runCells(
     for (let cell = waiting.shift(); cell !== undefined && !failed; cell = waiting.shift()) {
       const result = await runCell(platform, wallets, cell).catch((error: unknown) => {
         failed = true;
+        // A run that is tried again must not hide why.
+        process.stderr.write(`${cell?.point} ${cell?.scenario} ${cell?.chain}: ${error}\n`);
         throw error;
       });
       results.push(result);
