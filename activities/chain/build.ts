@@ -74,18 +74,18 @@ export function createBuildActivities(context: ChainContext): BuildActivities {
     const { presigning } = context.protocols.get(key.protocol);
     // A child key presigns inline: with the nonce known before the tweak, signatures could be forged.
     if (presigning === undefined || intent.path !== undefined) return {};
-    const { codec } = chains.get(intent.chain);
-    const { length } = codec.messages(unsigned, hexToBytes(key.publicKey));
     const { online } = presigning.rounds;
     const [lent, filled] = await Promise.all([
       tx.pools.lentTo(attempt),
-      tx.pools.holding(key, length, LEAST_LIFE_MS),
+      tx.pools.holding(key, LEAST_LIFE_MS),
     ]);
     // A repeat, as far as this attempt is concerned.
     if (lent !== undefined) return pooledBy(lent.signers, lent.presignatures);
     if (filled.length === 0) return {};
     // A set that has failed of late would cost more time than its presignatures save.
     const steady = await tx.parties.steady(key.parties);
+    const { codec } = chains.get(intent.chain);
+    const { length } = codec.messages(unsigned, hexToBytes(key.publicKey));
     for (const signers of filled) {
       if (!signers.every((signer) => steady.includes(signer))) continue;
       const pool = { keyId: key.keyId, epoch: key.epoch, signers };

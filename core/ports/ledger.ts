@@ -87,10 +87,9 @@ export interface Leases {
 export interface Pools {
   /** Repeating it changes nothing, whatever has been lent of the pack since. */
   add(pack: StockPackInput): Promise<void>;
-  /** The signer sets that hold at least `count` of the key, none that ends within `leastMs`. */
+  /** The signer sets that hold any of the key, none that ends within `leastMs`. */
   holding(
     key: Pick<PoolRef, 'keyId' | 'epoch'>,
-    count: number,
     leastMs: number,
   ): Promise<readonly PoolRef['signers'][]>;
   /** What an attempt has been lent before. */

@@ -54,12 +54,12 @@ export function createPools(executor: Executor, clock: Clock): Pools {
         on conflict (pack_id, index) do nothing`);
     },
 
-    holding: async ({ keyId, epoch }, count, leastMs) => {
+    holding: async ({ keyId, epoch }, leastMs) => {
       const until = new Date(clock.now() + leastMs).toISOString();
       const rows = await executor.execute<{ signers: string }>(sql`
-        select signers from pool_stock
+        select distinct signers from pool_stock
         where key_id = ${keyId} and epoch = ${epoch} and state = 'available' and expires_at > ${until}
-        group by signers having count(*) >= ${count} order by signers`);
+        order by signers`);
       return rows.map(({ signers }) => signers.split(',') as PoolRef['signers']);
     },
 
